@@ -1,0 +1,79 @@
+"""What passes between files and readers: documents in, batches and rejects out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Document:
+    """One file, or one member of an archive, opened and decoded but not yet understood.
+
+    Attributes
+    ----------
+    name : str
+        Name shown to people, relative to the place given; members as ``export.zip!users.json``.
+    form : str
+        ``json`` (`roots` holds every top-level value), ``lines`` (JSON Lines too large to decode whole:
+        `path` on disk and `sample`), ``sheet`` (`sheet` holds CSV or workbook cells, all text, headers as
+        written), ``sqlite`` or ``parquet`` (`path`), ``package`` (`members`: the files of a solution or
+        flow package).
+    observed_at : datetime or None
+        When the export was made as far as the file itself tells (UTC).
+    notes : tuple of str
+        What the analyst must know about the decoding, such as a guessed encoding.
+    """
+
+    name: str
+    form: str
+    roots: tuple[Any, ...] = ()
+    sheet: pd.DataFrame | None = None
+    path: Path | None = None
+    sample: tuple[Any, ...] = ()
+    members: Mapping[str, bytes] = field(default_factory=dict)
+    observed_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows for one table out of one document.
+
+    `rows` carry columns of the table only (``schema.frame`` refuses others); ids already lower-case.
+    `complete` is False when the document itself shows that more exists (`next_link`), None when it cannot tell.
+    """
+
+    source: str
+    table: str
+    rows: Sequence[Mapping[str, Any]] | pd.DataFrame | pa.Table
+    complete: bool | None = None
+    next_link: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One record set aside: where it was, what it would have been, why."""
+
+    table: str
+    record: str
+    reason: str
+
+
+class Reader(Protocol):
+    """A family of exports. Modules of this room satisfy it with module-level names."""
+
+    SOURCE: str
+
+    def recognise(self, document: Document) -> str | None:
+        """The shape's name in words when this family can read the document, by content only."""
+
+    def read(self, document: Document) -> Iterator[Batch | Reject]:
+        """Rows and rejects; never raises for a bad record."""

@@ -1,0 +1,146 @@
+"""Tenant: the frames of one tenant at one time, read when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from flowanalysis import schema
+from flowanalysis.errors import UnknownName
+
+if TYPE_CHECKING:
+    from flowanalysis.codes import Codes
+
+Frames = Mapping[str, pd.DataFrame | Callable[[], pd.DataFrame]]
+
+
+class Tenant:
+    """Frames by name, as attributes or items; what was not collected is an empty frame.
+
+    Parameters
+    ----------
+    frames : mapping
+        Table name to frame, or to a function that reads it when first needed.
+    collected : iterable of str, optional
+        Tables that some export filled, even with no row. Default: the tables in `frames` that have rows.
+        A table outside means *not collected*: analyses must say so instead of finding nothing.
+    as_of : timestamp, optional
+        The moment the data describes (UTC). Ages and clocks count from here, never from today.
+        Default: the newest ``observed_at`` of the collection log, else the newest time in flows.
+    codes : function, optional
+        Reads stored integer codes; by default they are made from the frames.
+    name : str
+        Shown in reports.
+
+    Examples
+    --------
+    >>> tenant = Tenant({"groups": schema.frame("groups", [{"group_id": "g1"}])})
+    >>> len(tenant.groups), tenant.has("groups"), tenant.has("flows")
+    (1, True, False)
+    """
+
+    def __init__(
+        self,
+        frames: Frames,
+        *,
+        collected: Iterable[str] | None = None,
+        as_of: pd.Timestamp | None = None,
+        codes: Callable[[], Codes] | None = None,
+        name: str = "",
+    ) -> None:
+        for table in frames:
+            schema.table(table)
+        self._given = dict(frames)
+        self._read: dict[str, pd.DataFrame] = {}
+        self._codes = codes
+        self._as_of = as_of
+        self.name = name
+        if collected is None:
+            collected = [t for t in frames if len(self[t])]
+        self.collected = frozenset(collected)
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        if table not in self._read:
+            given = self._given.get(table)
+            if given is None:
+                frame = schema.empty(schema.table(table).name)
+            else:
+                frame = given() if callable(given) else given
+                if list(frame.columns) != schema.table(table).names:
+                    frame = schema.frame(table, frame)
+            self._read[table] = frame
+        return self._read[table]
+
+    def __getattr__(self, table: str) -> pd.DataFrame:
+        if table.startswith("_") or table not in schema.TABLES:
+            raise AttributeError(str(UnknownName("table", table, schema.TABLES)))
+        return self[table]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *schema.TABLES})
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(self[t]):,} {t}" for t in ("identities", "flows", "connections") if self.has(t))
+        return f"<Tenant {self.name or 'unnamed'}: {counts or 'nothing collected'}>"
+
+    def has(self, *tables: str) -> bool:
+        """True when every one of the tables was collected."""
+        return all(schema.table(t).name in self.collected for t in tables)
+
+    @cached_property
+    def as_of(self) -> pd.Timestamp:
+        """The moment the data describes, UTC."""
+        if self._as_of is not None:
+            return pd.Timestamp(self._as_of)
+        times = [self["collection_log"]["observed_at"].max(), self["flows"]["modified_at"].max()]
+        known = [t for t in times if pd.notna(t)]
+        return known[0] if known else pd.Timestamp("1970-01-01", tz="UTC")
+
+    @property
+    def month(self) -> str:
+        """The month the data describes, such as ``2026-10``."""
+        return self.as_of.strftime("%Y-%m")
+
+    @cached_property
+    def codes(self) -> Codes:
+        """Integer codes and one sparse matrix per relation, for the analyses."""
+        from flowanalysis import codes  # late: codes read frames of this class
+
+        return self._codes() if self._codes else codes.build(self)
+
+    def replace(self, **frames: pd.DataFrame) -> Tenant:
+        """A tenant with some tables replaced; the rest is shared, not copied."""
+        return Tenant(
+            {**self._given, **frames},
+            collected=self.collected | set(frames),
+            as_of=self._as_of if self._as_of is not None else self.as_of,
+            name=self.name,
+        )
+
+
+def load(*paths: str | Path, progress: bool = False) -> Tenant:
+    """A tenant from exports or from a snapshot.
+
+    Parameters
+    ----------
+    *paths : str or Path
+        One snapshot folder, or any number of export files and folders, shapes mixed.
+    progress : bool
+        Show a bar on stderr.
+
+    Raises
+    ------
+    NothingToLoad
+        When nothing in the paths can be read; the message lists the shapes that would be.
+    SnapshotError
+        When the snapshot is incomplete or was changed.
+    """
+    from flowanalysis import snapshot, sources  # late: the readers are heavy, and a frame-made tenant needs none
+
+    if len(paths) == 1 and snapshot.is_snapshot(paths[0]):
+        return snapshot.open_snapshot(paths[0])
+    return sources.read(*paths, progress=progress).tenant()

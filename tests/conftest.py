@@ -1,0 +1,25 @@
+"""Fixtures that several rooms need."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CORPUS = Path(os.environ.get("FLOWANALYSIS_CORPUS", ROOT.parent / "shared" / "corpus"))
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of real exports that others wrote; never part of this project."""
+    if not CORPUS.is_dir():
+        pytest.skip(f"no corpus of real exports at {CORPUS} (set FLOWANALYSIS_CORPUS)")
+    return CORPUS
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
