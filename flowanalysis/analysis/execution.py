@@ -23,7 +23,7 @@ from __future__ import annotations
 import pandas as pd
 
 from flowanalysis.schema import TEXT
-from flowanalysis.tenant import Tenant
+from flowanalysis.tenant import Tenant, once_per_tenant
 
 CONNECTION = ["environment_id", "connection_id"]
 FLOW = ["environment_id", "flow_id"]
@@ -44,6 +44,7 @@ HOW = {
 }
 
 
+@once_per_tenant
 def connection_accounts(tenant: Tenant) -> pd.DataFrame:
     """The account behind every connection.
 
@@ -120,6 +121,7 @@ def _account_reason(found: pd.DataFrame, *, collected: bool) -> pd.Series:
     return reason
 
 
+@once_per_tenant
 def connection_uses(tenant: Tenant) -> pd.DataFrame:
     """The account behind every connection that a flow declares.
 
@@ -169,6 +171,7 @@ def _how(rows: pd.DataFrame) -> pd.Series:
     return rows["reason"].map(HOW).fillna(by_method).astype(TEXT)
 
 
+@once_per_tenant
 def execution_map(tenant: Tenant) -> pd.DataFrame:
     """For every step of every flow: the account it runs as, and how that is known.
 
@@ -198,6 +201,7 @@ def execution_map(tenant: Tenant) -> pd.DataFrame:
     return joined[[*FLOW, "step", "connector_id", "operation_id", "alias", "connection_id", *ACCOUNT, "how"]]
 
 
+@once_per_tenant
 def flow_accounts(tenant: Tenant) -> pd.DataFrame:
     """The accounts a flow runs on: one row per flow and account, in either direction.
 

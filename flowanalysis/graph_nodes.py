@@ -1,0 +1,123 @@
+"""Which node a name means, and what a node is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from flowanalysis.errors import UnknownName
+from flowanalysis.tenant import Tenant
+
+
+def resolve(tenant: Tenant, around: object) -> set[str]:
+    """Node names for an id, a name, a row of findings, or several of them.
+
+    Raises
+    ------
+    UnknownName
+        When nothing of that id or name exists.
+    """
+    if isinstance(around, pd.Series | Mapping):
+        return _of_finding(tenant, dict(around))
+    if isinstance(around, pd.DataFrame):
+        return set().union(*(resolve(tenant, row) for _, row in around.iterrows()))
+    if not isinstance(around, str):
+        return set().union(*(resolve(tenant, one) for one in around))  # type: ignore[attr-defined]
+    found = _by_id(tenant, around.lower()) or _by_name(tenant, around)
+    if not found:
+        names = [*tenant.identities["upn"].dropna(), *tenant.flows["display_name"].dropna()][:100_000]
+        raise UnknownName("account, flow, connection, group or resource", around, names)
+    return found
+
+
+def _of_finding(tenant: Tenant, row: dict[str, Any]) -> set[str]:
+    """The flow, the account and the subject that a finding names."""
+    nodes = set()
+    if pd.notna(row.get("flow_id")):
+        nodes.add(f"flow:{row['environment_id']}/{row['flow_id']}")
+    if pd.notna(row.get("account_id")):
+        nodes.add(f"principal:{row['account_id']}")
+    if not nodes:
+        nodes = resolve(tenant, str(row["subject_id"]))
+    return nodes
+
+
+def _scoped(rows: pd.DataFrame, family: str, column: str) -> set[str]:
+    return set(f"{family}:" + rows["environment_id"] + "/" + rows[column])
+
+
+def _by_id(tenant: Tenant, key: str) -> set[str]:
+    for table, column in (("identities", "identity_id"), ("groups", "group_id"), ("flow_owners", "principal_id")):
+        if tenant.lookup(table, column).count(key):
+            return {f"principal:{key}"}
+    for column in ("flow_id", "workflow_id", "workflow_unique_id"):
+        found = _scoped(tenant.rows("flows", column, [key]), "flow", "flow_id")
+        if found:
+            return found
+    found = _scoped(tenant.rows("connections", "connection_id", [key]), "connection", "connection_id")
+    if found:
+        return found
+    for family, table, column in (
+        ("resource", "resources", "resource_id"),
+        ("resource", "grants", "resource_id"),
+        ("resource", "needs", "resource"),
+        ("connector", "connections", "connector_id"),
+    ):
+        if tenant.lookup(table, column).count(key):
+            return {f"{family}:{key}"}
+    return set()
+
+
+def _by_name(tenant: Tenant, name: str) -> set[str]:
+    people = tenant.identities
+    same = (people["upn"].str.lower() == name.lower()) | (people["mail"].str.lower() == name.lower())
+    found = set("principal:" + people.loc[same.fillna(False).astype(bool), "identity_id"])
+    if found:
+        return found
+    found = _scoped(tenant.rows("flows", "display_name", [name]), "flow", "flow_id")
+    if found:
+        return found
+    groups = tenant.rows("groups", "display_name", [name])
+    roles = tenant.rows("role_assignments", "role_name", [name])
+    return set("principal:" + groups["group_id"]) or set("role:" + roles["role_name"])
+
+
+def describe(tenant: Tenant, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Kind, label and state of every node; what nothing describes is labelled by its id."""
+    described: dict[str, dict[str, Any]] = {}
+    for node in nodes:
+        family, _, key = node.partition(":")
+        kind = "unknown" if family == "principal" else family
+        described[node] = {"kind": kind, "label": key.rpartition("/")[2] if family != "resource" else key, "state": ""}
+    keys = {family: [n.partition(":")[2] for n in described if n.startswith(f"{family}:")] for family in FAMILIES}
+    for family, table, column, label, state in DESCRIPTIONS:
+        scoped = column in ("flow_id", "connection_id")
+        rows = tenant.rows(table, column, [k.rpartition("/")[2] if scoped else k for k in keys[family]])
+        ids = rows["environment_id"] + "/" + rows[column] if scoped else rows[column]
+        names = rows[label].bfill(axis=1).iloc[:, 0]
+        kinds = (
+            rows["kind"] if table == "identities" else pd.Series("group" if table == "groups" else family, rows.index)
+        )
+        states = rows[state] if state else pd.Series("", rows.index)
+        for key, name, kind, is_ in zip(ids, names, kinds, states, strict=True):
+            node = f"{family}:{key}"
+            if node in described:
+                described[node] = {
+                    "kind": kind,
+                    "label": name if pd.notna(name) else key,
+                    "state": is_ if pd.notna(is_) else "",
+                }
+    return described
+
+
+FAMILIES = ("principal", "flow", "connection", "connector", "resource", "role")
+DESCRIPTIONS = (
+    ("principal", "identities", "identity_id", ["display_name", "upn"], "status"),
+    ("principal", "groups", "group_id", ["display_name", "mail"], None),
+    ("flow", "flows", "flow_id", ["display_name"], "state"),
+    ("connection", "connections", "connection_id", ["display_name", "account_name"], "status"),
+    ("connector", "connectors", "connector_id", ["display_name"], None),
+    ("resource", "resources", "resource_id", ["display_name"], None),
+)
