@@ -1,0 +1,277 @@
+"""The commands. Each opens its room only when called, so that help is quick."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flowanalysis import __version__
+from flowanalysis.errors import FlowAnalysisError
+from flowanalysis.text import plain
+
+PATHS = click.Path(exists=True, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def say(text: object = "") -> None:
+    """Print tenant text and our own, control characters made visible."""
+    click.echo("\n".join(plain(line) for line in str(text).splitlines()))
+
+
+def table(rows: Any, *, columns: Iterable[str], width: int = 60) -> None:
+    """Print a frame as aligned plain text."""
+    shown = [
+        [plain("" if v is None or v != v else v, width=width) for v in row]
+        for row in rows[list(columns)].astype(object).where(rows[list(columns)].notna(), "").itertuples(index=False)
+    ]
+    heads = [c.replace("_", " ") for c in columns]
+    widths = [max(len(h), *(len(r[i]) for r in shown)) if shown else len(h) for i, h in enumerate(heads)]
+    for line in [heads, ["-" * w for w in widths], *shown]:
+        click.echo("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip())
+
+
+def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Errors raised on purpose become one message and exit status 2; Ctrl-C becomes 130."""
+
+    @wraps(command)
+    def guarded(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except FlowAnalysisError as error:
+            click.echo(f"flowanalysis: {plain(error)}", err=True)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            click.echo("flowanalysis: stopped; nothing half-made was left behind", err=True)
+            sys.exit(130)
+
+    return guarded
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="flowanalysis")
+def main() -> None:
+    """Who runs which Power Automate flow, with which rights, and what stops when they leave."""
+
+
+def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that `report` and `demo` share."""
+    for option in reversed(
+        (
+            click.option(
+                "--out",
+                type=FOLDER,
+                default=Path("reports"),
+                show_default=True,
+                help="Folder that gets one folder a month.",
+            ),
+            click.option(
+                "--only",
+                multiple=True,
+                metavar="NOTEBOOK",
+                help="Only this notebook, such as 02_ownership; may be repeated.",
+            ),
+            click.option(
+                "--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Notebooks at the same time."
+            ),
+            click.option("--pdf", is_flag=True, help="A PDF of every page too, by Chromium, Chrome or Edge."),
+            click.option("--open", "open_", is_flag=True, help="Open the report in the browser."),
+            click.option("--quiet", is_flag=True, help="No progress bar."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _render(paths: tuple[Path, ...], *, open_: bool, quiet: bool, only: tuple[str, ...], **options: Any) -> None:
+    from flowanalysis.report.run import render
+
+    index = render(paths, only=list(only) or None, progress=not quiet, **options)
+    if open_:
+        click.launch(index.resolve().as_uri())
+    say(f"Open {index}")
+
+
+@main.command()
+@render_options
+@plainly
+def demo(**options: Any) -> None:
+    """Render the monthly report of the fictional tenant Tailwind Traders."""
+    from flowanalysis.places import demo as exports
+
+    months = sorted(p for p in exports().glob("????-??") if p.is_dir())
+    _render((months[-1],), previous=months[-2], month=months[-1].name, **options)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option("--month", metavar="YYYY-MM", help="Name of the report; default: the month of the newest export.")
+@click.option("--previous", type=PATHS, help="Last month's exports or snapshot, for what changed.")
+@click.option("--policy", type=FILE, help="Your own policy file (TOML).")
+@click.option("--environment", help="Only flows of this environment.")
+@click.option("--department", help="Only flows owned in this department.")
+@render_options
+@plainly
+def report(paths: tuple[Path, ...], **options: Any) -> None:
+    """Render the monthly report of exports or a snapshot."""
+    _render(paths, **options)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@plainly
+def inspect(paths: tuple[Path, ...]) -> None:
+    """Say for each file what it was recognised as, what it gave, and what is missing."""
+    from flowanalysis.sources import read
+    from flowanalysis.sources.coverage import coverage
+
+    harvest = read(*paths)
+    tenant = harvest.tenant()
+    log = tenant.collection_log.sort_values(["file", "table"])
+    table(log, columns=["file", "source", "table", "rows", "duplicates", "message"])
+    if len(tenant.rejected):
+        say(f"\nSet aside: {len(tenant.rejected)}")
+        table(tenant.rejected.head(50), columns=["file", "record", "reason"], width=100)
+    answers = coverage(tenant)
+    open_ = answers[answers["answer"] != "full"]
+    say(f"\nQuestions answered in full: {len(answers) - len(open_)} of {len(answers)}")
+    if len(open_):
+        table(open_, columns=["question", "answer", "missing", "remedy"], width=70)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=FOLDER,
+    help="The snapshot's folder, such as data/contoso/2026-10; must not exist.",
+)
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@plainly
+def load(paths: tuple[Path, ...], folder: Path, quiet: bool) -> None:
+    """Read exports once and keep them as a snapshot that opens in seconds."""
+    from flowanalysis.snapshot import write_snapshot
+    from flowanalysis.tenant import load as read
+
+    tenant = read(*paths, progress=not quiet)
+    say(f"{tenant!r}\nSnapshot in {write_snapshot(tenant, folder)}")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option("--flow", required=True, help="Id or exact name of the flow.")
+@plainly
+def explain(paths: tuple[Path, ...], flow: str) -> None:
+    """Tell one flow: what starts it, as whom each step runs, what it touches, what is unknown."""
+    from flowanalysis.analysis.explain import explain as tell
+    from flowanalysis.tenant import load as read
+
+    say(tell(read(*paths), flow))
+
+
+LEVELS = ("critical", "high", "medium", "low", "info")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option("--previous", type=PATHS, help="Last month's exports or snapshot, for what changed.")
+@click.option("--policy", type=FILE, help="Your own policy file (TOML).")
+@click.option("--fail-on", type=click.Choice(LEVELS), help="Exit with 1 when a finding is at least this severe.")
+@click.option("--sarif", type=FILE, help="Write the findings as SARIF 2.1.0.")
+@click.option("--csv", "sheet", type=FILE, help="Write the findings as CSV.")
+@plainly
+def check(
+    paths: tuple[Path, ...],
+    previous: Path | None,
+    policy: Path | None,
+    fail_on: str | None,
+    sarif: Path | None,
+    sheet: Path | None,
+) -> None:
+    """Print the findings of exports or a snapshot, and set the exit status."""
+    from flowanalysis.findings import find, to_csv, to_sarif
+    from flowanalysis.policy import load_policy
+    from flowanalysis.tenant import load as read
+
+    tenant = read(*paths)
+    found = find(tenant, load_policy(policy), previous=read(previous) if previous else None)
+    table(found, columns=["severity", "rule", "subject_name", "title", "confidence"])
+    counts = found["severity"].value_counts()
+    say("\n" + ", ".join(f"{counts.get(level, 0)} {level}" for level in LEVELS))
+    if sarif:
+        to_sarif(found, sarif)
+    if sheet:
+        to_csv(found, sheet)
+    if fail_on and found["severity"].isin(LEVELS[: LEVELS.index(fail_on) + 1]).any():
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option("--init", "draft", type=FILE, help="Draft the register from reality into this CSV.")
+@click.option("--check", "compare", is_flag=True, help="Compare the register among the exports with reality.")
+@plainly
+def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None:
+    """Draft the register of service accounts, or compare it with reality."""
+    from flowanalysis import register as room
+    from flowanalysis.tenant import load as read
+
+    if bool(draft) == compare:
+        raise click.UsageError("Say either --init FILE or --check.")
+    tenant = read(*paths)
+    if draft:
+        rows = room.draft(tenant)
+        room.write(rows, draft)
+        say(f"{len(rows)} accounts drafted in {draft}. Fill in owner, deputy, purpose and review date.")
+    else:
+        table(room.check_register(tenant), columns=["account", "difference", "detail"], width=90)
+
+
+@main.command()
+@click.argument("file", type=PATHS)
+@click.option(
+    "--data", "paths", multiple=True, required=True, type=PATHS, help="Exports or snapshot with the existing accounts."
+)
+@plainly
+def advise(file: Path, paths: tuple[Path, ...]) -> None:
+    """Say which existing account covers a flow definition, and why the others do not."""
+    from flowanalysis.planning.accounts import advise as recommend
+    from flowanalysis.tenant import load as read
+
+    say(recommend(read(*paths), file).text)
+
+
+@main.command()
+@click.argument("report", type=FOLDER)
+@plainly
+def verify(report: Path) -> None:
+    """Say whether a report is still what was rendered: every file, the inputs, the versions."""
+    from flowanalysis.report.publish import verify as compare
+
+    faults = compare(report)
+    for fault in faults:
+        say(fault)
+    if faults:
+        sys.exit(1)
+    say(f"{report}: unchanged since it was rendered")
+
+
+@main.command()
+@click.argument("data", type=PATHS, required=False)
+@click.option(
+    "--folder", type=FOLDER, default=Path("explore"), show_default=True, help="Where the copies of the notebooks go."
+)
+@click.option("--no-browser", is_flag=True, help="Start the server only.")
+@plainly
+def lab(data: Path | None, folder: Path, no_browser: bool) -> None:
+    """Open JupyterLab on a copy of the notebooks with your data."""
+    from flowanalysis.report.lab import open_lab
+
+    sys.exit(open_lab(data, folder=folder, browser=not no_browser))
