@@ -41,7 +41,7 @@ _PUBLIC = {
     "inspect": "sources:inspect",
     "least_privilege_gap": "analysis.gap:least_privilege_gap",
     "ledger": "ledger:ledger",
-    "load": "tenant:load",
+    "load": "loading:load",
     "load_policy": "policy:load_policy",
     "mine_roles": "planning.mining:mine_roles",
     "needs": "analysis.needs:needs",

@@ -158,7 +158,7 @@ def inspect(paths: tuple[Path, ...]) -> None:
 def load(paths: tuple[Path, ...], folder: Path, quiet: bool) -> None:
     """Read exports once and keep them as a snapshot that opens in seconds."""
     from flowanalysis.snapshot import write_snapshot
-    from flowanalysis.tenant import load as read
+    from flowanalysis.loading import load as read
 
     tenant = read(*paths, progress=not quiet)
     say(f"{tenant!r}\nSnapshot in {write_snapshot(tenant, folder)}")
@@ -171,7 +171,7 @@ def load(paths: tuple[Path, ...], folder: Path, quiet: bool) -> None:
 def explain(paths: tuple[Path, ...], flow: str) -> None:
     """Tell one flow: what starts it, as whom each step runs, what it touches, what is unknown."""
     from flowanalysis.analysis.explain import explain as tell
-    from flowanalysis.tenant import load as read
+    from flowanalysis.loading import load as read
 
     say(tell(read(*paths), flow))
 
@@ -198,7 +198,7 @@ def check(
     """Print the findings of exports or a snapshot, and set the exit status."""
     from flowanalysis.findings import find, to_csv, to_sarif
     from flowanalysis.policy import load_policy
-    from flowanalysis.tenant import load as read
+    from flowanalysis.loading import load as read
 
     tenant = read(*paths)
     found = find(tenant, load_policy(policy), previous=read(previous) if previous else None)
@@ -221,7 +221,7 @@ def check(
 def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None:
     """Draft the register of service accounts, or compare it with reality."""
     from flowanalysis import register as room
-    from flowanalysis.tenant import load as read
+    from flowanalysis.loading import load as read
 
     if bool(draft) == compare:
         raise click.UsageError("Say either --init FILE or --check.")
@@ -243,7 +243,7 @@ def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None
 def advise(file: Path, paths: tuple[Path, ...]) -> None:
     """Say which existing account covers a flow definition, and why the others do not."""
     from flowanalysis.planning.accounts import advise as recommend
-    from flowanalysis.tenant import load as read
+    from flowanalysis.loading import load as read
 
     say(recommend(read(*paths), file).text)
 

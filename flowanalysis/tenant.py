@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
@@ -152,27 +151,3 @@ def once_per_tenant(analysis: Callable[[Tenant], pd.DataFrame]) -> Callable[[Ten
         return tenant._known[analysis].copy(deep=False)
 
     return remembered
-
-
-def load(*paths: str | Path, progress: bool = False) -> Tenant:
-    """A tenant from exports or from a snapshot.
-
-    Parameters
-    ----------
-    *paths : str or Path
-        One snapshot folder, or any number of export files and folders, shapes mixed.
-    progress : bool
-        Show a bar on stderr.
-
-    Raises
-    ------
-    NothingToLoad
-        When nothing in the paths can be read; the message lists the shapes that would be.
-    SnapshotError
-        When the snapshot is incomplete or was changed.
-    """
-    from flowanalysis import snapshot, sources  # late: the readers are heavy, and a frame-made tenant needs none
-
-    if len(paths) == 1 and snapshot.is_snapshot(paths[0]):
-        return snapshot.open_snapshot(paths[0])
-    return sources.read(*paths, progress=progress).tenant()

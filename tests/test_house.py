@@ -25,11 +25,13 @@ MAY_OPEN = {
     "places": {"errors"},
     "definitions": GROUND,
     "sources": GROUND | {"definitions", "tenant", "codes"},
-    "codes": GROUND | {"tenant"},
-    "tenant": GROUND | {"codes", "snapshot", "sources"},
+    "tenant": GROUND | {"codes"},
+    "matrices": set(),
+    "codes": GROUND | {"tenant", "matrices", "analysis"},
     "snapshot": GROUND | {"codes", "tenant"},
+    "loading": {"snapshot", "sources", "tenant"},
     "policy": GROUND,
-    "analysis": GROUND | {"tenant", "codes", "policy", "definitions"},
+    "analysis": GROUND | {"tenant", "codes", "matrices", "policy", "definitions"},
     "planning": GROUND | {"tenant", "codes", "policy", "analysis", "definitions", "sources"},
     "register": GROUND | {"tenant", "policy", "analysis"},
     "exceptions": GROUND | {"policy"},
@@ -78,7 +80,7 @@ def test_relative_imports_are_not_used():
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_rooms_and_functions_stay_small_enough_to_read(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= (600 if path.name == "schema.py" else 420)
+    assert lines <= (700 if path.name == "schema.py" else 420)
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body

@@ -1,0 +1,31 @@
+"""The one way in: exports or a snapshot become a Tenant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowanalysis.snapshot import is_snapshot, open_snapshot
+from flowanalysis.sources import read
+from flowanalysis.tenant import Tenant
+
+
+def load(*paths: str | Path, progress: bool = False) -> Tenant:
+    """A tenant from exports or from a snapshot.
+
+    Parameters
+    ----------
+    *paths : str or Path
+        One snapshot folder, or any number of export files and folders, shapes mixed.
+    progress : bool
+        Show a bar on stderr.
+
+    Raises
+    ------
+    NothingToLoad
+        When nothing in the paths can be read; the message lists the shapes that would be.
+    SnapshotError
+        When the snapshot is incomplete or was changed.
+    """
+    if len(paths) == 1 and is_snapshot(paths[0]):
+        return open_snapshot(paths[0])
+    return read(*paths, progress=progress).tenant()
