@@ -1,1 +1,157 @@
-"""definitions"""
+"""Definitions: what a flow does, step by step, and which rights that needs.
+
+>>> flow = read_definition({"definition": {"triggers": {"Daily": {"type": "Recurrence"}}, "actions": {}}})
+>>> flow.trigger_type, flow.action_count
+('Recurrence', 0)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flowanalysis.definitions import parse
+from flowanalysis.definitions.expressions import Scope
+from flowanalysis.schema import NO_ENVIRONMENT
+
+__all__ = ["Definition", "read_definition"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One definition, read: facts about the flow, and rows ready for ``schema.frame``.
+
+    Attributes
+    ----------
+    wrapper : str
+        solution | api | create_body | dataverse | bare | definition | desktop: how the definition was packed.
+    flow_id, display_name, state : str
+        As far as the wrapper or the caller tells; empty text where neither does.
+    kind : str
+        cloud | desktop | classic | other. Only cloud flows have steps that need rights.
+    trigger_type, trigger_kind : str
+        Such as ``Request`` and ``Button``; empty text where there is none.
+    trigger_operation : str
+        ``connector|operation`` of a trigger that works through a connection; the operation is empty where the
+        definition does not name it.
+    action_count : int
+        Actions at all depths, without the trigger.
+    operations : tuple of str
+        ``connector|operation`` of all steps that work through a connection, once each, sorted.
+    steps, references, needs, marks : list of dict
+        Rows of the tables steps, flow_connections, needs and definition_marks.
+    """
+
+    wrapper: str
+    flow_id: str
+    display_name: str
+    state: str
+    kind: str
+    trigger_type: str
+    trigger_kind: str
+    trigger_operation: str
+    action_count: int
+    operations: tuple[str, ...]
+    steps: list[Row]
+    references: list[Row]
+    needs: list[Row]
+    marks: list[Row]
+
+
+def read_definition(
+    document: object,
+    *,
+    flow_id: str | None = None,
+    environment_id: str = NO_ENVIRONMENT,
+    variables: Mapping[str, object] | None = None,
+    swaggers: Mapping[str, Any] | None = None,
+) -> Definition:
+    """Read one flow definition in any wrapper.
+
+    Parameters
+    ----------
+    document : dict, str or bytes
+        A solution's workflow file, a legacy package's or the admin API's flow, a Dataverse workflow row or its
+        ``clientdata``, the body of an API request, or a bare definition.
+    flow_id : str, optional
+        Id to use in the rows; by default the one that the wrapper tells.
+    environment_id : str
+        Environment to use in the rows.
+    variables : mapping, optional
+        Current values of environment variables by schema name; they win over defaults in the definition.
+    swaggers : mapping, optional
+        OpenAPI documents of connectors by connector id, for operations that the catalogue does not know.
+
+    Returns
+    -------
+    Definition
+        Desktop flows, macros and classic workflows come back with their kind and without steps.
+
+    Raises
+    ------
+    DefinitionError
+        When it cannot be understood, or when its secrets cannot be looked for.
+    """
+    where = flow_id or ""
+    wrapped = parse.unwrap(parse.decode(document, where=where), where=where)
+    ids = {"environment_id": environment_id, "flow_id": (flow_id or wrapped.flow_id).lower()}
+    definition = wrapped.definition
+    declared = parse.references(wrapped.references)
+    scope = Scope(
+        parse.mapping(definition.get("parameters")), given=variables, constants=lambda: parse.constants(definition)
+    )
+    found = parse.steps(definition, declared, scope)
+    trigger = next((s for s in found if s.kind == "trigger"), None)
+    return Definition(
+        wrapper=wrapped.wrapper,
+        flow_id=ids["flow_id"],
+        display_name=wrapped.display_name,
+        state=wrapped.state,
+        kind=wrapped.kind,
+        trigger_type=trigger.type if trigger else "",
+        trigger_kind=str(trigger.node.get("kind") or "") if trigger else "",
+        trigger_operation=_operation(trigger) if trigger and trigger.connection else "",
+        action_count=sum(s.kind == "action" for s in found),
+        operations=tuple(sorted({_operation(s) for s in found if s.connection})),
+        steps=[_step_row(s, ids) for s in found],
+        references=[_reference_row(r, ids) for r in declared.values()],
+        needs=[],
+        marks=[],
+    )
+
+
+def _operation(step: parse.Step) -> str:
+    return f"{step.connector_id or ''}|{step.operation_id if step.declared else ''}"
+
+
+def _step_row(step: parse.Step, ids: Mapping[str, str]) -> Row:
+    return {
+        **ids,
+        "step": step.path,
+        "name": step.name,
+        "kind": step.kind,
+        "type": step.type,
+        "connector_id": step.connector_id,
+        "operation_id": step.operation_id,
+        "alias": step.alias,
+        "runtime_source": step.runtime_source,
+        "authentication": step.authentication,
+        "child_flow_id": step.child_flow_id,
+        "method": step.method,
+        "host": step.host,
+    }
+
+
+def _reference_row(reference: parse.Reference, ids: Mapping[str, str]) -> Row:
+    return {
+        **ids,
+        "alias": reference.alias.lower(),
+        "connector_id": reference.connector_id,
+        "connection_id": reference.connection_id,
+        "reference_name": reference.reference_name,
+        "runtime_source": reference.runtime_source,
+        "tier": reference.tier,
+    }

@@ -1,0 +1,392 @@
+"""Definitions in every wrapper that exports use, and their steps.
+
+A cloud flow's definition travels in a solution file, a legacy package, an answer of the admin API, a
+``clientdata`` string of Dataverse, the body of an API request, or bare. Steps name their connection in two
+shapes: the present one (``inputs.host.connectionName``) and the older one (``$connections`` expressions).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from flowanalysis.definitions.expressions import HOLE, Scope, Value
+from flowanalysis.errors import DefinitionError
+
+__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "steps", "unwrap"]
+
+DEEPEST = 64  # containers within containers; the designer stops at 8
+LARGEST = 32 * 2**20  # bytes of one definition
+HELP = "Export the flow again; a cloud flow has triggers and actions"
+
+_ALIAS = re.compile(r"\$connections'[\])]*\??\[\s*'([^']+)'")
+_HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@?#]*@)?([^/?#:]+)", re.IGNORECASE)
+_AUTHENTICATION = {
+    "raw": "raw",
+    "activedirectoryoauth": "oauth",
+    "basic": "basic",
+    "none": "none",
+}
+_STATES = {0: "Stopped", 1: "Started", 2: "Suspended"}
+_CATEGORIES = {5: "cloud", 6: "desktop", 0: "classic", 2: "classic", 3: "classic", 4: "classic", 9000: "other"}
+
+
+class Wrapped(NamedTuple):
+    """What a wrapper says, and the definition inside it (empty for what is no cloud flow)."""
+
+    wrapper: str
+    kind: str
+    flow_id: str
+    display_name: str
+    state: str
+    definition: Mapping[str, Any]
+    references: Any
+
+
+class Reference(NamedTuple):
+    """A connection that the definition declares."""
+
+    alias: str
+    connector_id: str
+    connection_id: str | None
+    reference_name: str | None
+    runtime_source: str
+    tier: str | None
+
+
+class Step(NamedTuple):
+    """A trigger or action, as it stands in the definition."""
+
+    path: str
+    name: str
+    kind: str
+    type: str
+    connector_id: str | None
+    operation_id: str | None
+    declared: bool  # the connection part of the step names the operation itself
+    alias: str | None
+    runtime_source: str | None
+    authentication: str
+    child_flow_id: str | None
+    method: str | None
+    host: str | None
+    node: Mapping[str, Any]
+    inputs: Mapping[str, Any]
+    connection: bool  # the step works through a connection
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """`value` when it is an object, else an empty one: definitions hold null and text in odd places."""
+    return value if isinstance(value, dict) else {}
+
+
+def segment(value: object) -> str:
+    """Last path segment of an id, lower case."""
+    return value.rstrip("/").rpartition("/")[2].lower() if isinstance(value, str) else ""
+
+
+def decode(document: object, *, where: str = "") -> dict[str, Any]:
+    """The JSON object in `document` (object, text or bytes).
+
+    Raises
+    ------
+    DefinitionError
+        When it is no JSON object, is too large, or is nested absurdly.
+    """
+    for _ in range(2):  # clientdata is JSON text inside JSON text
+        if not isinstance(document, (str, bytes, bytearray)):
+            break
+        if len(document) > LARGEST:
+            raise DefinitionError(f"more than {LARGEST // 2**20} MB in one definition", where=where, remedy=HELP)
+        try:
+            raw = document.encode("utf-8") if isinstance(document, str) else bytes(document)
+            document = orjson.loads(raw.removeprefix(b"\xef\xbb\xbf"))
+        except (orjson.JSONDecodeError, UnicodeEncodeError):
+            # No detail of the parser: it could quote the text, and the text may hold a secret.
+            raise DefinitionError("not readable as JSON", where=where, remedy=HELP) from None
+    if not isinstance(document, dict):
+        raise DefinitionError("not a JSON object", where=where, remedy=HELP)
+    return document
+
+
+def unwrap(document: Mapping[str, Any], *, where: str = "") -> Wrapped:
+    """Recognise the wrapper by its keys.
+
+    Raises
+    ------
+    DefinitionError
+        When no wrapper with triggers or actions is recognised.
+    """
+    if isinstance(document.get("clientdata"), (str, dict)):
+        return _dataverse(document, where)
+    if "flow_definition" in document:
+        return _wrapped(
+            "create_body", document, document["flow_definition"], document.get("connection_references"), where=where
+        )
+    properties = mapping(document.get("properties"))
+    inner = properties.get("definition")
+    if "targets" in document or "targets" in properties or "package" in mapping(inner):
+        return _wrapped("desktop", {**document, **properties}, {}, None, kind="desktop")
+    if inner is not None:
+        named = {"name", "id", "type"} <= document.keys()
+        wrapper = "solution" if "schemaVersion" in document else "api" if named else "create_body"
+        kind = "other" if "subcategory" in document else "cloud"
+        facts = {**properties, "name": document.get("name")}
+        return _wrapped(wrapper, facts, inner, properties.get("connectionReferences"), kind=kind, where=where)
+    if isinstance(document.get("definition"), (dict, str)):
+        return _wrapped("bare", document, document["definition"], document.get("connectionReferences"), where=where)
+    return _wrapped("definition", {}, document, None, where=where)
+
+
+def _dataverse(row: Mapping[str, Any], where: str) -> Wrapped:
+    category = row.get("category", 5)
+    kind = _CATEGORIES.get(category, "other") if isinstance(category, int) else "cloud"
+    facts = {"name": row.get("workflowid"), "displayName": row.get("name"), "state": _STATES.get(row.get("statecode"))}
+    if kind != "cloud":
+        return _wrapped("dataverse", facts, {}, None, kind=kind)
+    inner = unwrap(decode(row["clientdata"], where=where), where=where)
+    return inner._replace(
+        wrapper="dataverse",
+        flow_id=segment(facts["name"]),
+        display_name=str(facts["displayName"] or ""),
+        state=facts["state"] or "",
+    )
+
+
+def _wrapped(
+    wrapper: str,
+    facts: Mapping[str, Any],
+    definition: object,
+    references: object,
+    *,
+    kind: str = "cloud",
+    where: str = "",
+) -> Wrapped:
+    if isinstance(definition, str):
+        definition = decode(definition, where=where)
+    body = mapping(definition)
+    if kind == "cloud" and not (isinstance(body.get("triggers"), dict) or isinstance(body.get("actions"), dict)):
+        raise DefinitionError("no triggers and no actions inside", where=where, remedy=HELP)
+    name = facts.get("displayName") or facts.get("flow_display_name") or ""
+    state = facts.get("state") or facts.get("flow_state") or ""
+    return Wrapped(wrapper, kind, segment(facts.get("name")), str(name), str(state), body, references)
+
+
+def references(raw: object) -> dict[str, Reference]:
+    """Declared connections by alias, as written."""
+    if isinstance(raw, list):
+        raw = dict(_numbered(raw))
+    return {alias: _reference(alias, entry) for alias, entry in mapping(raw).items() if isinstance(entry, dict)}
+
+
+def _numbered(entries: Iterable[object]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Bodies of API requests list connections; steps then use the connector, with _1, _2 for more of them."""
+    seen: dict[str, int] = {}
+    for entry in entries:
+        connector = segment(mapping(entry).get("id"))
+        if connector:
+            count = seen.get(connector, 0)
+            seen[connector] = count + 1
+            yield (f"{connector}_{count}" if count else connector), mapping(entry)
+
+
+def _reference(alias: str, entry: Mapping[str, Any]) -> Reference:
+    api, connection = mapping(entry.get("api")), mapping(entry.get("connection"))
+    source = str(entry.get("runtimeSource") or entry.get("source") or "").lower()
+    name = connection.get("connectionReferenceLogicalName") or entry.get("connectionReferenceLogicalName")
+    stored = entry.get("connectionName") or connection.get("name") or segment(connection.get("id"))
+    return Reference(
+        alias=alias,
+        connector_id=segment(api.get("name")) or segment(entry.get("id")) or segment(api.get("id")),
+        connection_id=segment(stored) or None,
+        reference_name=str(name).lower() if name else None,
+        runtime_source=source if source in {"embedded", "invoker"} else "unknown",
+        tier=entry.get("tier") if isinstance(entry.get("tier"), str) else None,
+    )
+
+
+def actions(level: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """(path, name, action) of every action, containers first, in the order of the definition."""
+    if depth > DEEPEST:
+        raise DefinitionError(f"actions nested more than {DEEPEST} deep", where=path[:80], remedy=HELP)
+    for name, node in mapping(level).items():
+        if not isinstance(node, dict):
+            continue
+        here = f"{path}{name}"
+        yield here, name, node
+        if "actions" in node:
+            yield from actions(node["actions"], f"{here}/", depth + 1)
+        if "else" in node:
+            yield from actions(mapping(node["else"]).get("actions"), f"{here}/else/", depth + 1)
+        if "cases" in node:
+            for case, branch in mapping(node["cases"]).items():
+                yield from actions(mapping(branch).get("actions"), f"{here}/{case}/", depth + 1)
+        if "default" in node:
+            yield from actions(mapping(node["default"]).get("actions"), f"{here}/default/", depth + 1)
+
+
+def constants(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
+    """Variables that are set once and Compose actions, by lower-case name: their value cannot change later."""
+    changed, found = set(), {}
+    for _, name, node in actions(definition.get("actions")):
+        kind, inputs = node.get("type"), node.get("inputs")
+        if kind == "Compose" and isinstance(inputs, str):
+            found["outputs", name.replace(" ", "_").lower()] = inputs
+        elif kind == "InitializeVariable":
+            entries = mapping(inputs).get("variables")
+            for entry in entries if isinstance(entries, list) else ():
+                found["variables", str(mapping(entry).get("name")).lower()] = mapping(entry).get("value")
+        elif isinstance(kind, str) and kind.endswith("Variable"):
+            changed.add(str(mapping(inputs).get("name")).lower())
+    for (kind, name), value in found.items():
+        if kind == "outputs" or name not in changed:
+            yield kind, name, value
+
+
+def steps(definition: Mapping[str, Any], declared: Mapping[str, Reference], scope: Scope) -> list[Step]:
+    """Triggers, then all actions at all depths."""
+    folded = {alias.lower(): reference for alias, reference in declared.items()}
+    found, seen = [], set()
+    triggers = ((n, n, t) for n, t in mapping(definition.get("triggers")).items() if isinstance(t, dict))
+    for kind, nodes in (("trigger", triggers), ("action", actions(definition.get("actions")))):
+        for path, name, node in nodes:
+            while path in seen:  # a case may be called like an action beside it
+                path += "'"
+            seen.add(path)
+            found.append(_step(path, name, kind, node, folded, scope))
+    return found
+
+
+def _step(
+    path: str, name: str, kind: str, node: Mapping[str, Any], declared: Mapping[str, Reference], scope: Scope
+) -> Step:
+    inputs = mapping(node.get("inputs"))
+    type_ = node.get("type")
+    type_ = type_ if isinstance(type_, str) else ""
+    host = inputs.get("host")
+    if isinstance(host, dict) and "workflowReferenceName" not in host:
+        return _connection_step(path, name, kind, type_, node, inputs, host, declared)
+    child = segment(host.get("workflowReferenceName")) or None if isinstance(host, dict) else None
+    plain = type_ in {"Http", "HttpWebhook", "Swagger"}
+    uri = scope.value(_address(inputs)) if plain else None
+    return Step(
+        path,
+        name,
+        kind,
+        type_,
+        None,
+        None,
+        False,
+        None,
+        None,
+        _authentication(inputs, "none"),
+        child,
+        _method(inputs) if plain else None,
+        host_of(uri) if uri else None,
+        node,
+        inputs,
+        False,
+    )
+
+
+def _connection_step(
+    path: str,
+    name: str,
+    kind: str,
+    type_: str,
+    node: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    host: Mapping[str, Any],
+    declared: Mapping[str, Reference],
+) -> Step:
+    alias, operation = host.get("connectionName"), host.get("operationId")
+    if not isinstance(alias, str):
+        alias = _old_alias(host)
+    alias = alias.lower() if alias else None
+    reference = declared.get(alias) if alias else None
+    api = host.get("apiId")
+    connector = reference.connector_id if reference else ""
+    if not connector or (isinstance(api, str) and "/operationGroups/" in api):
+        connector = segment(api) or _runtime_connector(host, alias) or connector
+    if not operation:
+        operation = mapping(mapping(node.get("metadata")).get("flowSystemMetadata")).get("swaggerOperationId")
+    known = isinstance(operation, str) and operation != ""
+    return Step(
+        path,
+        name,
+        kind,
+        type_,
+        connector or None,
+        operation if known else _last_resort(inputs),
+        known,
+        alias,
+        reference.runtime_source if reference else "unknown",
+        _authentication(inputs, "none"),
+        None,
+        _method(inputs),
+        None,
+        node,
+        inputs,
+        True,
+    )
+
+
+def _old_alias(host: Mapping[str, Any]) -> str | None:
+    text = mapping(host.get("connection")).get("name")
+    match = _ALIAS.search(text) if isinstance(text, str) else None
+    return match[1] if match else None
+
+
+def _runtime_connector(host: Mapping[str, Any], alias: str | None) -> str:
+    """A definition without references (Logic Apps) names the connector in its runtime URL, else only by alias."""
+    return segment(mapping(host.get("api")).get("runtimeUrl")) or re.sub(r"[_-]\d+$", "", alias or "")
+
+
+def _last_resort(inputs: Mapping[str, Any]) -> str | None:
+    operation = inputs.get("operationId")
+    if isinstance(operation, str) and operation:
+        return operation
+    path = inputs.get("path")
+    if not isinstance(path, str):
+        return None
+    method = inputs.get("method")
+    return f"{method.lower() if isinstance(method, str) else 'get'} {shape_of(path)}"
+
+
+def shape_of(path: str) -> str:
+    """A path with its changing parts as holes: ``/datasets/{}/tables/{}/items``."""
+    return "/".join(HOLE if "@" in part or "%" in part else part for part in _split(path))
+
+
+def _split(path: str) -> list[str]:
+    """Path segments; slashes inside expressions do not count."""
+    return re.split(r"/(?![^{]*\})", path)
+
+
+def _method(inputs: Mapping[str, Any]) -> str | None:
+    method = inputs.get("method")
+    return method.upper() if isinstance(method, str) and method.isalpha() else None
+
+
+def _address(inputs: Mapping[str, Any]) -> object:
+    return inputs.get("uri") or mapping(inputs.get("subscribe")).get("uri")
+
+
+def host_of(uri: Value) -> str | None:
+    """Host name of an address, when the address names it before the flow runs."""
+    match = _HOST.match(uri.text)
+    host = match[1].lower() if match else ""
+    return host if host and HOLE not in host and "{" not in host else None
+
+
+def _authentication(inputs: Mapping[str, Any], otherwise: str) -> str:
+    given = inputs.get("authentication")
+    if isinstance(given, str):
+        return "parameter" if "$authentication" in given else "other"
+    if not isinstance(given, dict):
+        return otherwise
+    kind = given.get("type")
+    return _AUTHENTICATION.get(kind.lower(), "other") if isinstance(kind, str) else "other"
