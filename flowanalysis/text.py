@@ -72,6 +72,6 @@ def cell(value: object) -> object:
         return value
     text = SURROGATE.sub("\ufffd", value)
     text = CONTROL.sub(lambda m: m.group() if m.group() in "\n\t" else "\ufffd", text)
-    if FORMULA.match(text):
+    if FORMULA.match(value) or FORMULA.match(text):
         text = "'" + text
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - 1] + "…"

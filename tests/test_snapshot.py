@@ -1,0 +1,103 @@
+"""A snapshot is written once, opens quickly, and tells when it was touched."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from flowanalysis import schema
+from flowanalysis.errors import SnapshotError
+from flowanalysis.snapshot import is_snapshot, open_snapshot, read_manifest, write_snapshot
+from flowanalysis.tenant import Tenant
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    frames = {
+        "identities": [
+            {"identity_id": "a", "upn": "NA", "account_enabled": False, "created_at": "2024-01-02T03:04:05Z"},
+            {"identity_id": "b", "display_name": "null", "account_enabled": pd.NA},
+        ],
+        "flows": [{"environment_id": "e", "flow_id": "00123", "display_name": "Größe 🦊", "action_count": 3}],
+        "flow_owners": [{"environment_id": "e", "flow_id": "00123", "principal_id": "a", "role": "Owner"}],
+        "collection_log": [
+            {"source": "graph", "file": "users.json", "table": "identities", "rows": 2, "complete": False,
+             "observed_at": "2026-10-31T00:00:00Z"},
+        ],
+    }  # fmt: skip
+    return Tenant({n: schema.frame(n, r) for n, r in frames.items()}, collected=[*frames, "runs"], name="Contoso")
+
+
+def test_what_is_opened_equals_what_was_written(tenant, tmp_path):
+    again = open_snapshot(write_snapshot(tenant, tmp_path / "2026-10"), verify=True)
+    for name in schema.TABLES:
+        pd.testing.assert_frame_equal(again[name], tenant[name])
+    assert again.collected == tenant.collected
+    assert (again.as_of, again.month, again.name) == (tenant.as_of, "2026-10", "Contoso")
+
+
+def test_codes_come_back_as_they_were(tenant, tmp_path):
+    again = open_snapshot(write_snapshot(tenant, tmp_path / "s"))
+    stored, fresh = again.codes.arrays(), tenant.codes.arrays()
+    assert stored.keys() == fresh.keys()
+    assert all((stored[k] == fresh[k]).all() for k in fresh)
+
+
+def test_manifest_names_what_is_incomplete(tenant, tmp_path):
+    manifest = read_manifest(write_snapshot(tenant, tmp_path / "s"))
+    assert manifest["complete"] is False
+    assert manifest["incomplete_files"] == ["users.json"]
+    assert manifest["tables"]["identities"]["rows"] == 2
+    assert "runs" in manifest["collected"]
+    assert "runs" not in manifest["tables"]
+
+
+def test_a_snapshot_is_never_overwritten(tenant, tmp_path):
+    write_snapshot(tenant, tmp_path / "s")
+    with pytest.raises(SnapshotError, match="never overwritten"):
+        write_snapshot(tenant, tmp_path / "s")
+
+
+def test_nothing_is_left_when_writing_fails(tenant, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("flowanalysis.snapshot._write_last", full)
+    with pytest.raises(OSError, match="No space"):
+        write_snapshot(tenant, tmp_path / "s")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_changed_byte_is_found_and_the_file_named(tenant, tmp_path):
+    place = write_snapshot(tenant, tmp_path / "s")
+    path = place / "flows.parquet"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(SnapshotError, match=r"flows\.parquet.*changed"):
+        open_snapshot(place, verify=True)
+
+
+def test_a_missing_file_is_found_without_reading_all(tenant, tmp_path):
+    place = write_snapshot(tenant, tmp_path / "s")
+    (place / "identities.parquet").unlink()
+    with pytest.raises(SnapshotError, match="identities.parquet: file is missing"):
+        open_snapshot(place)
+
+
+def test_another_format_is_refused_by_name(tenant, tmp_path):
+    place = write_snapshot(tenant, tmp_path / "s")
+    manifest = json.loads((place / "manifest.json").read_text(encoding="utf-8"))
+    manifest["format"] = "flowanalysis-snapshot/99"
+    (place / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert not is_snapshot(place)
+    with pytest.raises(SnapshotError, match="snapshot/99"):
+        open_snapshot(place)
+
+
+def test_a_folder_without_manifest_is_no_snapshot(tmp_path):
+    assert not is_snapshot(tmp_path)
+    with pytest.raises(SnapshotError, match="manifest cannot be read"):
+        open_snapshot(tmp_path)
