@@ -1,0 +1,190 @@
+"""What the analyses of access stand on: who matters, what they reach, how much of the data was collected.
+
+Everything here is a pure function of a tenant; results that several analyses need are kept for as long as
+the tenant lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis import matrices
+from flowanalysis.codes import LEVELS, OWNER_ROLES, Codes
+from flowanalysis.errors import UnknownName
+from flowanalysis.matrices import Matrix
+from flowanalysis.schema import TEXT
+from flowanalysis.tenant import Tenant
+
+Answer = TypeVar("Answer")
+_KEPT: WeakKeyDictionary[Tenant, dict[str, Any]] = WeakKeyDictionary()
+
+
+def kept(work: Callable[[Tenant], Answer]) -> Callable[[Tenant], Answer]:
+    """Do the work once for each tenant."""
+
+    @wraps(work)
+    def once(tenant: Tenant) -> Answer:
+        store = _KEPT.setdefault(tenant, {})
+        if work.__qualname__ not in store:
+            store[work.__qualname__] = work(tenant)
+        return store[work.__qualname__]
+
+    return once
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """Effective levels of some principals.
+
+    Attributes
+    ----------
+    principals : ndarray of int
+        Codes of the principals, ascending: row i of the matrices is ``principals[i]``.
+    ways : matrix, rows x principals
+        The principal itself and every group it is in, at any depth.
+    levels : matrix, rows x resources
+        Highest level over all ways: read 1 to full 4.
+    place : ndarray of int, one for each principal
+        Row of a principal; -1 when it has none.
+    """
+
+    principals: np.ndarray
+    ways: Matrix
+    levels: Matrix
+    place: np.ndarray
+
+
+def reach(codes: Codes, principals: np.ndarray) -> Reach:
+    """Effective levels of principals, through groups in groups and containers of resources."""
+    principals = np.unique(principals[principals >= 0])
+    shape = (len(principals), len(codes.principals))
+    begin = matrices.relation(np.arange(shape[0], dtype=np.int32), principals, 1, shape)
+    ways = matrices.reached(begin, codes.member)
+    place = np.full(shape[1], -1, np.int32)
+    place[principals] = np.arange(shape[0], dtype=np.int32)
+    return Reach(principals, ways, matrices.strongest(ways, codes.granted), place)
+
+
+def accounts(codes: Codes) -> np.ndarray:
+    """Codes of the accounts behind connections and flows, ascending."""
+    return np.union1d(codes.signs_in.indices, codes.runs_as.indices)
+
+
+def editors(codes: Codes) -> Matrix:
+    """Flow x principal: who can edit a flow and so use every connection in it (owners and co-owners)."""
+    return matrices.at_least(codes.owns, OWNER_ROLES["CanEdit"])
+
+
+@kept
+def main_reach(tenant: Tenant) -> Reach:
+    """Reach of the identities that matter: accounts behind connections, and whoever can edit a flow."""
+    codes = tenant.codes
+    return reach(codes, np.union1d(accounts(codes), editors(codes).indices))
+
+
+@kept
+def weights(tenant: Tenant) -> np.ndarray:
+    """Weight of one right on each resource: its sensitivity, 1 where none is told."""
+    rows = tenant.resources
+    weight = np.ones(len(tenant.codes.resources))
+    known = rows["sensitivity"].notna().to_numpy()
+    weight[tenant.codes.resources.codes(rows.loc[known, "resource_id"])] = rows.loc[known, "sensitivity"]
+    return weight
+
+
+@kept
+def resource_kinds(tenant: Tenant) -> pd.Categorical:
+    """Kind of each resource by code: as the resources table tells, else grants, else needs; NA when none does."""
+    kinds = pd.Series(pd.NA, index=range(len(tenant.codes.resources)), dtype=TEXT)
+    for table, key, kind in (
+        ("needs", "resource", "resource_kind"),
+        ("grants", "resource_id", "resource_kind"),
+        ("resources", "resource_id", "kind"),
+    ):
+        rows = tenant[table][[key, kind]].dropna().drop_duplicates().sort_values([key, kind], ascending=False)
+        codes = tenant.codes.resources.codes(rows[key])
+        kinds.iloc[codes[codes >= 0]] = rows.loc[codes >= 0, kind].array
+    return pd.Categorical(kinds)
+
+
+def level_names(levels: np.ndarray) -> pd.Categorical:
+    """Levels as an ordered categorical: none < read < write < owner < full."""
+    return pd.Categorical.from_codes(levels, categories=pd.Index(LEVELS, dtype=TEXT), ordered=True)
+
+
+def constant(value: str, size: int) -> pd.Categorical:
+    """One text for every row, at a byte a row."""
+    return pd.Categorical.from_codes(np.zeros(size, np.int8), categories=pd.Index([value], dtype=TEXT))
+
+
+def who(tenant: Tenant, names: str | Iterable[str]) -> np.ndarray:
+    """Codes of identities or groups that are named by id, user principal name or mail address.
+
+    Raises
+    ------
+    UnknownName
+        For a name that nothing has, with the nearest that exist.
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    return np.array([_principal(tenant, str(name)) for name in wanted], dtype=np.int32)
+
+
+def _principal(tenant: Tenant, name: str) -> int:
+    code = tenant.codes.principals.code(name.lower())
+    if code >= 0:
+        return code
+    known = tenant.identities[["identity_id", "upn", "mail"]]
+    for column in ("upn", "mail"):
+        same = (known[column].str.lower() == name.lower()).fillna(False).to_numpy(bool)
+        if same.any():
+            return tenant.codes.principals.code(known.loc[same, "identity_id"].iloc[0])
+    near = known["upn"][(known["upn"].str[:2].str.lower() == name[:2].lower()).fillna(False)]
+    # Comparing names costs time for each: those that begin alike are few, and the typing error is rarely in front.
+    raise UnknownName("identity or group", name, near.head(2_000).tolist(), remedy="Give an object id or a UPN.")
+
+
+def covered(
+    frame: pd.DataFrame, tenant: Tenant, tables: Mapping[str, str], *, essential: Iterable[str] = ()
+) -> pd.DataFrame:
+    """Say on the frame what was not collected, so that its silence is not read as an answer.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        A result; ``attrs["coverage"]`` is set.
+    tables : mapping of str to str
+        Table to what is not seen without it.
+    essential : iterable of str
+        Tables without which there is no answer at all.
+
+    Returns
+    -------
+    DataFrame
+        The same frame. ``attrs["coverage"]`` holds answer (full | partly | none), missing (tables) and
+        notes (what is not seen, in words).
+    """
+    missing = [t for t in tables if not tenant.has(t)]
+    none = any(t in missing for t in essential)
+    answer = "none" if none else "partly" if missing else "full"
+    frame.attrs["coverage"] = {
+        "answer": answer,
+        "missing": missing,
+        "notes": [f"{t} not collected: {tables[t]}" for t in missing],
+    }
+    return frame
+
+
+def tidy(columns: Mapping[str, object], *, by: Iterable[str] = ()) -> pd.DataFrame:
+    """A frame of columns, text Arrow-backed, sorted by columns and numbered from 0."""
+    frame = pd.DataFrame(dict(columns))
+    for name in frame.select_dtypes([object, "str"]):
+        frame[name] = frame[name].astype(TEXT)
+    order = list(by)
+    return frame.sort_values(order, kind="stable", ignore_index=True) if order else frame
