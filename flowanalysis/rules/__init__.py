@@ -1,0 +1,14 @@
+"""The rules, one module for each family; `RULES` maps id to rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from flowanalysis.rules import connections, ownership
+from flowanalysis.rules.base import Rule
+
+__all__ = ["RULES", "Rule"]
+
+FAMILIES = (ownership, connections)
+RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for family in FAMILIES for rule in family.RULES})
