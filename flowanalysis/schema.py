@@ -195,6 +195,17 @@ _ALL = (
     """,
     ),
     _table(
+        "app_roles",
+        "resource_id permission_id",
+        "A permission that an API offers, the key from permission ids to names",
+        """
+        resource_id text service principal of the API
+        permission_id text app role or scope id
+        permission text such as Mail.Send
+        kind text application | delegated
+    """,
+    ),
+    _table(
         "skus",
         "sku_id",
         "A licence product that the tenant owns",

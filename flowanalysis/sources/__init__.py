@@ -1,1 +1,287 @@
-"""sources"""
+"""From export files to tables: which reader takes a file, and what came out of it.
+
+>>> [r.SOURCE for r in readers()][:3]
+['flowadmin', 'dataverse', 'graph']
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flowanalysis import schema
+from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
+from flowanalysis.sources import files, settle
+from flowanalysis.sources.base import Batch, Document, Reader, Reject
+from flowanalysis.sources.merge import Part, merge
+from flowanalysis.sources.values import tidy
+from flowanalysis.tenant import Tenant
+
+__all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
+
+# The first reader that recognises a document takes it: the special before the general.
+MODULES = ("powerplatform", "dataverse", "graph")
+SHAPES = (
+    "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
+    "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
+    "Dataverse answers (workflows, connection references, system users, teams)",
+    "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip",
+    "flow packages and solutions (zip)",
+)
+
+
+def readers() -> list[Reader]:
+    """The readers in the order in which they are asked."""
+    return [import_module(f"{__name__}.{m}") for m in MODULES]  # type: ignore[misc]
+
+
+def shapes() -> str:
+    """What can be read, one shape a line."""
+    return "\n".join(f"  - {s}" for s in SHAPES)
+
+
+@dataclass
+class Harvest:
+    """Everything that was read from some places, not yet merged.
+
+    Attributes
+    ----------
+    parts : list of Part
+        Rows of one table out of one file each.
+    log : list of dict
+        Rows of ``collection_log``.
+    rejected : list of dict
+        Rows of ``rejected``.
+    shapes : dict
+        File to the shape that it was recognised as; a file that nobody knows has the empty text.
+    """
+
+    parts: list[Part] = field(default_factory=list)
+    log: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    shapes: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def frames(self) -> dict[str, pd.DataFrame]:
+        """Every table that was collected, merged and settled; with the log, the rejects and the conflicts."""
+        merged = {}
+        duplicates = {id(p): 0 for p in self.parts}
+        by_table: dict[str, list[Part]] = {}
+        keyed = settle.keys(self.parts)
+        for old, part in zip(self.parts, keyed, strict=True):
+            by_table.setdefault(part.table, []).append(part)
+            duplicates[id(part)] = duplicates.pop(id(old))
+        for name, parts in by_table.items():
+            merged[name] = merge(name, parts)
+            for part, number in zip(parts, merged[name].duplicates, strict=True):
+                duplicates[id(part)] = number
+        for entry, number in zip((e for e in self.log if e["table"]), map(duplicates.get, map(id, keyed)), strict=True):
+            entry["duplicates"] = number
+        frames = settle.settled(merged, self.parts)
+        told = [m.conflicts for m in merged.values() if len(m.conflicts)]
+        frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
+        frames["collection_log"] = schema.frame("collection_log", self.log)
+        frames["rejected"] = schema.frame("rejected", self.rejected)
+        return frames
+
+    @cached_property
+    def collected(self) -> frozenset[str]:
+        """Tables that some export was about, even if it had no row."""
+        return frozenset({p.table for p in self.parts if p.listed} | {"collection_log", "rejected", "conflicts"})
+
+    def tenant(self, *, name: str = "") -> Tenant:
+        """The tenant that the exports describe."""
+        return Tenant(self.frames, collected=self.collected, name=name)
+
+
+def read(*paths: str | Path, progress: bool = False) -> Harvest:
+    """Read export files and folders, shapes mixed.
+
+    Parameters
+    ----------
+    *paths : str or Path
+        Files, or folders that are searched through.
+    progress : bool
+        Show a bar on stderr.
+
+    Raises
+    ------
+    NothingToLoad
+        When a path does not exist, or no file in them can be read.
+    """
+    harvest = _walk(paths, progress=progress)
+    if not harvest.parts:
+        raise NothingToLoad(
+            _nothing(harvest), where=", ".join(map(str, paths)), remedy=f"What can be read:\n{shapes()}"
+        )
+    return harvest
+
+
+def _nothing(harvest: Harvest) -> str:
+    if not harvest.shapes:
+        return "no file here"
+    first = [f"{r['file']}: {r['reason']}" for r in harvest.rejected[:3]]
+    return f"none of {len(harvest.shapes)} files can be read ({'; '.join(first)})"
+
+
+def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
+    harvest = Harvest()
+    found = list(_files(paths))
+    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
+        for path, name in _bar(found, progress):
+            for document in files.documents(path, name=name, workspace=Path(folder)):
+                if isinstance(document, InputError):
+                    _failed(harvest, document.where or name, document)
+                else:
+                    _take(harvest, document)
+    _close_chains(harvest)
+    return harvest
+
+
+def _bar(found: list[tuple[Path, str]], progress: bool) -> Iterable[tuple[Path, str]]:
+    if not progress:
+        return found
+    from tqdm import tqdm  # late: only people at a terminal need it
+
+    return tqdm(found, desc="reading exports", unit="file", disable=None)
+
+
+def _files(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str]]:
+    """Files with the names to show; hidden ones are no exports."""
+    places = [Path(p) for p in paths]
+    for place in places:
+        if place.is_file():
+            yield place, place.name
+        elif place.is_dir():
+            prefix = f"{place.name}/" if len(places) > 1 else ""
+            for path in sorted(p for p in place.rglob("*") if p.is_file()):
+                inner = path.relative_to(place)
+                if not any(part.startswith((".", "~$")) for part in inner.parts):
+                    yield path, f"{prefix}{inner.as_posix()}"
+        else:
+            raise NothingToLoad("there is no such file or folder", where=str(place), remedy="Check the path")
+
+
+def _failed(harvest: Harvest, name: str, error: InputError) -> None:
+    what = f"{error.what}. {error.remedy}" if error.remedy else error.what
+    harvest.shapes.setdefault(name, "")
+    harvest.rejected.append({"file": name, "record": "", "table": "", "reason": what})
+    harvest.log.append({"source": "", "file": name, "table": "", "rows": 0, "complete": False, "message": what})
+
+
+def _take(harvest: Harvest, document: Document) -> None:
+    """Give a document to the first reader that knows it."""
+    for reader in readers():
+        shape = reader.recognise(document)
+        if shape:
+            harvest.shapes[document.name] = shape
+            harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)
+            _read(harvest, document, reader)
+            return
+    remedy = "Leave it out, or export one of the shapes that `flowanalysis inspect` lists"
+    _failed(harvest, document.name, UnknownExport("no known export", where=document.name, remedy=remedy))
+
+
+def _read(harvest: Harvest, document: Document, reader: Reader) -> None:
+    cut = any("cut" in r.reason for r in document.rejects)
+    try:
+        full = files.whole(document) if document.form == "lines" else document
+        results = list(reader.read(full))
+    except InputError as error:
+        _failed(harvest, document.name, error)
+        return
+    for result in results:
+        if isinstance(result, Reject):
+            harvest.rejected.append(_reject_row(document.name, result))
+        else:
+            _add(harvest, full, result, cut=cut)
+
+
+def _reject_row(name: str, reject: Reject) -> dict[str, Any]:
+    return {"file": name, "record": reject.record, "table": reject.table, "reason": reject.reason}
+
+
+def _add(harvest: Harvest, document: Document, batch: Batch, *, cut: bool) -> None:
+    """One batch into parts and log."""
+    seen = batch.observed_at or document.observed_at
+    rows = 0
+    if batch.table:
+        frame, bad = _frame(batch)
+        rows = len(frame)
+        harvest.rejected.extend(_reject_row(document.name, r) for r in bad)
+        complete = False if cut else batch.complete
+        listed = not batch.aside
+        harvest.parts.append(Part(batch.table, frame, batch.source, document.name, seen, listed, complete))
+    notes = "; ".join(filter(None, (batch.message, *document.notes)))
+    harvest.log.append(
+        {
+            "source": batch.source,
+            "file": document.name,
+            "table": batch.table,
+            "rows": rows,
+            "duplicates": 0,
+            "complete": False if cut else batch.complete,
+            "next_link": batch.next_link,
+            "observed_at": seen,
+            "message": notes,
+            "_chain": batch.chain,
+        }
+    )
+
+
+def _frame(batch: Batch) -> tuple[pd.DataFrame, list[Reject]]:
+    if isinstance(batch.rows, pd.DataFrame) or not isinstance(batch.rows, (list, tuple)):
+        return schema.frame(batch.table, batch.rows), []
+    return tidy(batch.table, batch.rows)
+
+
+def _close_chains(harvest: Harvest) -> None:
+    """A link to a further page is no gap when the last page lies in another file."""
+    closed = {(e["source"], e.get("_chain")) for e in harvest.log if e.get("complete") and not e.get("next_link")}
+    for entry in harvest.log:
+        if entry.get("next_link") and (entry["source"], entry.get("_chain")) in closed:
+            entry["next_link"], entry["complete"] = False, True
+    for entry in harvest.log:
+        if entry.get("next_link"):
+            said = "a link to a further page was left over: the export is not complete"
+            entry["message"] = "; ".join(filter(None, (said, entry["message"])))
+        entry.pop("_chain", None)
+
+
+def inspect(*paths: str | Path) -> pd.DataFrame:
+    """What each file was recognised as, what it gave, and what is missing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a file: file, recognised (empty when nobody knows it), tables, rows, set_aside, reasons, missing.
+    """
+    harvest = _walk(paths, progress=False)
+    rows = [_inspected(harvest, name, shape) for name, shape in harvest.shapes.items()]
+    columns = ["file", "recognised", "tables", "rows", "set_aside", "reasons", "missing"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _inspected(harvest: Harvest, name: str, shape: str) -> dict[str, Any]:
+    log = [e for e in harvest.log if e["file"] == name]
+    aside = [r for r in harvest.rejected if r["file"] == name]
+    counts: dict[str, int] = {}
+    for entry in log:
+        if entry["table"]:
+            counts[entry["table"]] = counts.get(entry["table"], 0) + entry["rows"]
+    return {
+        "file": name,
+        "recognised": shape,
+        "tables": ", ".join(f"{t} {n:,}" for t, n in counts.items()),
+        "rows": sum(counts.values()),
+        "set_aside": len(aside),
+        "reasons": "; ".join(dict.fromkeys(r["reason"] for r in aside))[:500],
+        "missing": "; ".join(dict.fromkeys(e["message"] for e in log if e["message"] and shape)),
+    }

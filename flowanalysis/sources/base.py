@@ -13,6 +13,15 @@ import pyarrow as pa
 
 
 @dataclass(frozen=True)
+class Reject:
+    """One record set aside: where it was, what it would have been, why."""
+
+    table: str
+    record: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Document:
     """One file, or one member of an archive, opened and decoded but not yet understood.
 
@@ -29,6 +38,8 @@ class Document:
         When the export was made as far as the file itself tells (UTC).
     notes : tuple of str
         What the analyst must know about the decoding, such as a guessed encoding.
+    rejects : tuple of Reject
+        Lines and rows that could not be decoded; the rest is here.
     """
 
     name: str
@@ -40,6 +51,7 @@ class Document:
     members: Mapping[str, bytes] = field(default_factory=dict)
     observed_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    rejects: tuple[Reject, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,12 @@ class Batch:
     """Rows for one table out of one document.
 
     `rows` carry columns of the table only (``schema.frame`` refuses others); ids already lower-case.
+    `source` is the family and, after a blank, the export: ``graph deleted users``. Trust goes by the family.
     `complete` is False when the document itself shows that more exists (`next_link`), None when it cannot tell.
+    `chain` names the collection that the document is a part of, so that a last page in another file closes it.
+    `aside` marks rows found in passing, such as the maker's name beside a connection: they fill gaps, but the
+    table does not count as collected, nor their identities as listed by the directory.
+    A batch with the empty table name gives no rows, only a line in the collection log.
     """
 
     source: str
@@ -56,15 +73,9 @@ class Batch:
     complete: bool | None = None
     next_link: bool = False
     message: str = ""
-
-
-@dataclass(frozen=True)
-class Reject:
-    """One record set aside: where it was, what it would have been, why."""
-
-    table: str
-    record: str
-    reason: str
+    chain: str = ""
+    aside: bool = False
+    observed_at: datetime | None = None
 
 
 class Reader(Protocol):

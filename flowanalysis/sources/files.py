@@ -1,0 +1,167 @@
+"""Files as they lie on a disk: told apart by their content, decoded, and handed on as documents.
+
+The order is: first bytes (gzip, zip, SQLite, Parquet), byte order mark, then the first character: ``{`` or ``[``
+is JSON, everything else a table in text. File names and endings decide nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from flowanalysis.errors import BrokenExport, InputError, RefusedInput
+from flowanalysis.sources import archives, jsontext, sheets
+from flowanalysis.sources.base import Document
+
+LARGE = 32 * 2**20
+"""Bytes from which JSON Lines stay on disk for the database to read."""
+WHOLE = 4 * 2**30
+"""Bytes that are decoded at most when a file cannot be read line by line."""
+UNPACKED = 8 * 2**30
+RATIO = 500  # text of a million equal rows packs about 1:200; a bomb 1:1000
+SQLITE = b"SQLite format 3\x00"
+PARQUET = b"PAR1"
+GZIP = b"\x1f\x8b"
+
+
+def documents(path: Path, *, name: str, workspace: Path) -> Iterator[Document | InputError]:
+    """The documents of one file; an archive gives several.
+
+    Parameters
+    ----------
+    path : Path
+        File to read.
+    name : str
+        Name to show.
+    workspace : Path
+        Folder for what must lie on disk while it is read; the caller removes it.
+
+    Yields
+    ------
+    Document or InputError
+        An error for one member does not stop the others.
+    """
+    try:
+        yield from _open(path, name, workspace)
+    except InputError as error:
+        yield error
+    except OSError as error:
+        yield BrokenExport(f"cannot be opened ({error.strerror})", where=name, remedy="Check the file's permissions")
+
+
+def _open(path: Path, name: str, workspace: Path) -> Iterator[Document | InputError]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if not head.strip():
+        raise BrokenExport("the file is empty", where=name, remedy="Export it again")
+    if head.startswith(GZIP):
+        yield from _open(_unpacked(path, name, workspace), name.removesuffix(".gz"), workspace)
+    elif archives.is_zip(head):
+        yield from _archive(path, name, workspace)
+    elif head.startswith(SQLITE):
+        yield Document(name, "sqlite", path=path)
+    elif head.startswith(PARQUET):
+        yield Document(name, "parquet", path=path)
+    elif size > LARGE and (sample := jsontext.sample(path)):
+        yield Document(name, "lines", path=path, sample=tuple(sample))
+    elif size > WHOLE:
+        raise RefusedInput(f"more than {WHOLE // 2**30} GB in one piece", where=name, remedy="Export as JSON Lines")
+    else:
+        yield decode(path.read_bytes(), name=name)
+
+
+def whole(document: Document) -> Document:
+    """A document of form ``lines`` decoded in full, for readers that need every row at once."""
+    if document.path is None:
+        raise ValueError("only a document on disk can be decoded again")
+    if document.path.stat().st_size > WHOLE:
+        raise RefusedInput(f"more than {WHOLE // 2**30} GB of this kind", where=document.name, remedy="Split the file")
+    return decode(document.path.read_bytes(), name=document.name)
+
+
+def decode(data: bytes, *, name: str) -> Document:
+    """JSON or a table in text, by its first character.
+
+    Raises
+    ------
+    BrokenExport, RefusedInput
+        When the text cannot be decoded to its end, or must not be.
+    """
+    text, notes = jsontext.decoded(data, name=name)
+    if text.lstrip()[:1] in {"{", "["}:
+        roots, rejects = jsontext.roots(text, name=name)
+        return Document(name, "json", roots=tuple(roots), notes=notes, rejects=tuple(rejects))
+    sheet, rejects, said = sheets.read_text(text, name=name)
+    return Document(name, "sheet", sheet=sheet, notes=notes + said, rejects=tuple(rejects))
+
+
+def _unpacked(path: Path, name: str, workspace: Path) -> Path:
+    """The content of a gzip file, in the workspace."""
+    limit = min(UNPACKED, max(path.stat().st_size * RATIO, 2**24))
+    place = workspace / f"unpacked-{len(list(workspace.iterdir()))}"
+    written = 0
+    try:
+        with gzip.open(path) as packed, place.open("wb") as out:
+            while chunk := packed.read(2**20):
+                written += len(chunk)
+                if written > limit:
+                    raise RefusedInput("grows out of proportion when unpacked", where=name, remedy="Unpack it yourself")
+                out.write(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BrokenExport(f"the gzip file is damaged ({error})", where=name, remedy="Export it again") from None
+    return place
+
+
+def _archive(path: Path, name: str, workspace: Path) -> Iterator[Document | InputError]:
+    found: dict[str, dict[str, bytes]] = {}
+    for member, data in archives.members(path, name=name):
+        outer, _, inner = member.rpartition(archives.SEPARATOR)
+        found.setdefault(outer, {})[inner] = data
+    for outer, inside in found.items():
+        if sheets.is_workbook(inside):
+            yield from _sheets(inside, outer)
+        elif is_package(inside):
+            yield Document(outer, "package", members=inside)
+        else:
+            for inner, data in inside.items():
+                yield from _member(data, f"{outer}{archives.SEPARATOR}{inner}", workspace)
+
+
+def _member(data: bytes, name: str, workspace: Path) -> Iterator[Document | InputError]:
+    """One file of an archive, as if it lay on disk."""
+    try:
+        if not data.strip():
+            return
+        if archives.is_zip(data):  # a workbook: zips were unfolded before
+            inside = {n.rpartition(archives.SEPARATOR)[2]: d for n, d in archives.members(data, name=name)}
+            yield from _sheets(inside, name)
+        elif data.startswith(GZIP):
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+                yield from _member(packed.read(LARGE), name, workspace)
+        elif data.startswith((SQLITE, PARQUET)):
+            place = workspace / f"member-{len(list(workspace.iterdir()))}"
+            place.write_bytes(data)
+            yield Document(name, "sqlite" if data.startswith(SQLITE) else "parquet", path=place)
+        else:
+            yield decode(data, name=name)
+    except InputError as error:
+        yield error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        yield BrokenExport(f"the gzip file is damaged ({error})", where=name, remedy="Export it again")
+
+
+def _sheets(inside: dict[str, bytes], name: str) -> Iterator[Document]:
+    for title, sheet, rejects in sheets.read_workbook(inside, name=name):
+        yield Document(f"{name}{archives.SEPARATOR}{title}", "sheet", sheet=sheet, rejects=tuple(rejects))
+
+
+def is_package(inside: dict[str, bytes]) -> bool:
+    """True for the files of a solution or of a flow package, in any case of their names."""
+    names = [n.lower() for n in inside]
+    solution = any(n.rsplit("/", 1)[-1] in {"solution.xml", "customizations.xml"} for n in names)
+    flows = any("microsoft.flow/flows/" in n for n in names)
+    return flows or solution or any(n.startswith("workflows/") and n.endswith(".json") for n in names)

@@ -1,0 +1,222 @@
+"""One row per key out of many sources: trusted source first, newest first within a source, NA never overwrites.
+
+Nothing is lost in silence: rows met twice are counted, and values that two sources tell differently are listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from flowanalysis import reference, schema
+
+CONFLICTS = 10_000
+"""Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
+# A row tells by these columns how new it is, where the export does not say when it was made.
+RECENCY = {"flows": "modified_at", "connections": "modified_at"}
+# Columns that describe the export rather than the thing: a difference is no conflict.
+QUIET = {
+    "identities": {"manager_known", "status"},
+    "flows": {"owner_source", "has_definition", "creator_kind", "owner_id", "creator_id"},
+    "app_permissions": {"permission", "resource_name"},
+    "connectors": {"display_name"},
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one table out of one file.
+
+    Attributes
+    ----------
+    listed : bool
+        False for rows found in passing, which only fill gaps.
+    """
+
+    table: str
+    frame: pd.DataFrame
+    source: str
+    file: str = ""
+    observed_at: datetime | None = None
+    listed: bool = True
+    complete: bool | None = None
+
+    @property
+    def family(self) -> str:
+        """First word of the source."""
+        return self.source.split(" ", 1)[0]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merged table: `frame`, the conflicts, how many rows of each part were met before, which keys are listed."""
+
+    frame: pd.DataFrame
+    conflicts: pd.DataFrame
+    duplicates: list[int]
+    listed: np.ndarray
+
+
+def merge(name: str, parts: Sequence[Part]) -> Merged:
+    """One frame of a table out of its parts.
+
+    Parameters
+    ----------
+    name : str
+        Table.
+    parts : sequence of Part
+        In the order in which the files were read.
+
+    Returns
+    -------
+    Merged
+        `frame` in the order in which keys were first met.
+    """
+    both = pd.concat([p.frame for p in parts], ignore_index=True) if len(parts) > 1 else parts[0].frame
+    part_of = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p.frame) for p in parts])
+    listed = np.array([p.listed for p in parts], dtype=bool)[part_of]
+    keys = codes(both, list(schema.table(name).key))
+    _, first, group = _groups(keys)
+    if len(first) == len(keys):
+        return Merged(both, schema.empty("conflicts"), [0] * len(parts), listed)
+    duplicates = np.bincount(part_of, minlength=len(parts)) - np.bincount(part_of[first], minlength=len(parts))
+    frame, conflicts = _combine(name, both, parts, part_of, group, first)
+    known = np.zeros(len(first), dtype=bool)
+    known[group[listed]] = True
+    return Merged(frame, conflicts, duplicates.tolist(), known)
+
+
+def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """One integer for each row, equal for equal values of the columns; NA equals NA."""
+    out = np.zeros(len(frame), dtype=np.int64)
+    for column in columns:
+        values = pa.chunked_array(pa.array(frame[column], from_pandas=True))
+        encoded = values.dictionary_encode(null_encoding="encode").combine_chunks()
+        if isinstance(encoded, pa.ChunkedArray):
+            encoded = pa.concat_arrays(encoded.chunks)
+        size = len(encoded.dictionary) + 1
+        if out.size and int(out.max()) > (2**62) // size:
+            out = np.unique(out, return_inverse=True)[1].astype(np.int64)
+        out = out * size + encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return out
+
+
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unique keys in the order first met, the first row of each, and the group of every row."""
+    group, unique = pd.factorize(keys)
+    first = np.full(len(unique), len(keys), dtype=np.int64)
+    np.minimum.at(first, group, np.arange(len(keys))) if len(unique) < len(keys) else None
+    return unique, first if len(unique) < len(keys) else np.arange(len(keys)), group
+
+
+def _combine(
+    name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray, group: np.ndarray, first: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The best value of every column for each key, and what was told otherwise."""
+    order = _Order(name, both, parts, part_of)
+    out, conflicts = {}, []
+    key = set(schema.table(name).key)
+    for column in both.columns:
+        if column in key:
+            out[column] = both[column].array.take(first)
+            continue
+        ranked = order.rows(column)
+        known = ranked[~both[column].isna().to_numpy()[ranked]]
+        taken, where = np.unique(group[known], return_index=True)
+        best = np.full(len(first), -1, dtype=np.int64)
+        best[taken] = known[where]
+        out[column] = both[column].array.take(best, allow_fill=True)
+        if column not in QUIET.get(name, ()):
+            conflicts.append(_conflicts(name, column, both, parts, part_of, known, best[group[known]]))
+    told = [c for c in conflicts if len(c)]
+    return pd.DataFrame(out), pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
+
+
+class _Order:
+    """Rows from most to least trusted, for each column."""
+
+    def __init__(self, name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> None:
+        self.name, self.parts, self.part_of = name, parts, part_of
+        seen = np.array([p.observed_at.timestamp() if p.observed_at else -np.inf for p in parts])
+        newer = seen[part_of]
+        if name in RECENCY:
+            own = both[RECENCY[name]]
+            stamp = (
+                own.astype("int64", errors="ignore") if not own.isna().any() else own.fillna(pd.Timestamp(0, tz="UTC"))
+            )
+            self._own = stamp.astype("int64").to_numpy()
+        else:
+            self._own = np.zeros(len(both), dtype=np.int64)
+        self._newer = newer
+        self._default: np.ndarray | None = None
+
+    def rows(self, column: str) -> np.ndarray:
+        """Row numbers, best first; within one source the newest, then the later file."""
+        special = trust(self.name, column)
+        if special is None and self._default is not None:
+            return self._default
+        ranks = special if special is not None else trust(self.name, "*")
+        rank = np.array([_rank(p, ranks or {}) for p in self.parts], dtype=np.int64)[self.part_of]
+        found = np.lexsort((-self.part_of, -self._own, -self._newer, rank))
+        if special is None:
+            self._default = found
+        return found
+
+
+def _rank(part: Part, ranks: dict[str, int]) -> int:
+    """Place of a source in the order of trust; rows found in passing come last."""
+    rank = ranks.get(part.source, ranks.get(part.family, len(ranks) + 1))
+    return rank + (0 if part.listed else 1_000)
+
+
+def trust(name: str, column: str) -> dict[str, int] | None:
+    """Source to place in the order of trust: of the column, of the table (``*``), or None when nothing special holds."""
+    rules = _trust()
+    if (name, column) in rules:
+        return rules[name, column]
+    return rules.get((name, "*"), rules["*", "*"]) if column == "*" else None
+
+
+def _trust() -> dict[tuple[str, str], dict[str, int]]:
+    table = reference.table("source_trust")
+    return {
+        (row.table, row.column): {s.strip(): n for n, s in enumerate(row.sources.split(">"))}
+        for row in table.itertuples(index=False)
+    }
+
+
+def _conflicts(
+    name: str,
+    column: str,
+    both: pd.DataFrame,
+    parts: Sequence[Part],
+    part_of: np.ndarray,
+    known: np.ndarray,
+    kept: np.ndarray,
+) -> pd.DataFrame:
+    """Rows of `known` whose value differs from the one kept, told by another source."""
+    values = both[column].array
+    differs = np.asarray(values.take(known) != values.take(kept), dtype=bool) & (part_of[known] != part_of[kept])
+    sources = np.array([p.source for p in parts], dtype=object)
+    differs &= sources[part_of[known]] != sources[part_of[kept]]
+    if not differs.any():
+        return schema.empty("conflicts")
+    losing, winning = known[differs][:CONFLICTS], kept[differs][:CONFLICTS]
+    key = both[list(schema.table(name).key)].take(winning).astype("string").fillna("").agg(" ".join, axis=1)
+    rows = pd.DataFrame(
+        {
+            "table": name,
+            "key": key.to_numpy(),
+            "column": column,
+            "kept": pd.Series(values.take(winning)).astype("string").to_numpy(),
+            "kept_source": sources[part_of[winning]],
+            "dropped": pd.Series(values.take(losing)).astype("string").to_numpy(),
+            "dropped_source": sources[part_of[losing]],
+        }
+    )
+    return schema.frame("conflicts", rows)
