@@ -1,0 +1,73 @@
+"""What companies keep in spreadsheets: who may do what, and the register of service accounts."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from flowanalysis.demo.people import DEPARTMENTS, deputy, lead
+from flowanalysis.demo.world import ENVIRONMENTS, World
+
+RIGHTS = ("who", "resource", "level", "via")
+REGISTER = (
+    "account", "kind", "owner", "deputy", "purpose", "allowed_rights", "environments", "review_date", "licence",
+)  # fmt: skip
+UNREGISTERED = "svc-flow-survey"
+UNSEEN = "svc-flow-fax"
+OVERDUE = "svc-flow-sales"
+
+
+def _csv(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def rights(world: World) -> str:
+    """One right a line."""
+    rows = []
+    for who, held in world.granted.items():
+        name = _who(world, who)
+        rows += [(name, f"{kind}={resource}", level, "direct") for (kind, resource), level in sorted(held.items())]
+    return _csv(RIGHTS, sorted(rows))
+
+
+def _who(world: World, key: str) -> str:
+    return world.accounts[key].address if key in world.accounts else world.identity(key)
+
+
+def register(world: World) -> str:
+    """The service accounts as the company documents them."""
+    rows = [_entry(world, a.key) for a in world.accounts.values() if a.kind == "service" and a.key != UNREGISTERED]
+    unseen = (world.address(UNSEEN), "user", world.address(lead("service")), world.address(deputy("service")))
+    rows.append((*unseen, "Fax intake, replaced in 2024", "", "production", "2027-03-31", "Microsoft 365 E3"))
+    application = world.ids.guid("app", "flow-runner")
+    people = world.address(lead("it")), world.address(deputy("it"))
+    held = _approved(world, "sp:flow-runner")
+    rows.append((application, "service_principal", *people, "Owns flows of IT", held, "production", "2027-02-28", ""))
+    return _csv(REGISTER, rows)
+
+
+def _entry(world: World, key: str) -> tuple[str, ...]:
+    account = world.accounts[key]
+    owner = "selma.crane" if key == "svc-flow-marketing" else lead(account.department)
+    places = sorted({f.environment for f in world.flows if key in (f.owner, f.account)}, key=list(ENVIRONMENTS).index)
+    return (
+        account.address,
+        "user",
+        world.address(owner),
+        world.address(deputy(account.department)),
+        f"Flows of {DEPARTMENTS[account.department][0]}",
+        _approved(world, key),
+        ";".join(places),
+        "2026-10-15" if key == OVERDUE else "2027-06-30",
+        " + ".join(account.licences),
+    )
+
+
+def _approved(world: World, key: str) -> str:
+    """What the account needs is what was approved."""
+    held = world.needed.get(key, {})
+    return ";".join(f"{kind}={resource}:{level}" for (kind, resource), level in sorted(held.items()))
