@@ -58,6 +58,8 @@ def write_demo(
         world = World(Ids(seed), min(number, 1), users, flows)
         place = Path(folder) / month
         for name, text in _files(world, f"{month}-{_last_day(month)}T20:00:00Z"):
+            if not text:
+                continue  # nothing was asked there, so there is no file
             path = place / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")

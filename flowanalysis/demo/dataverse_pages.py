@@ -83,7 +83,8 @@ def _reference(world: World, flow: Flow, connector: str) -> dict[str, Any]:
 def user_page(world: World, environment: str) -> dict[str, Any]:
     """Users that Dataverse numbers itself: owners and creators of its flows, and the application."""
     columns = "systemuserid,azureactivedirectoryobjectid,domainname,fullname,isdisabled,accessmode,applicationid"
-    keys = dict.fromkeys([*(lead(d) for d in DEPARTMENTS), *(f.owner for f in solution_flows(world, environment))])
+    flows = solution_flows(world, environment)
+    keys = dict.fromkeys([*(lead(f.department) for f in flows), *(f.owner for f in flows)])
     return _page(world, environment, "systemusers", columns, [_user(world, environment, k) for k in keys])
 
 

@@ -114,7 +114,7 @@ def _department(department: str) -> list[Flow]:
                 recipe,
                 department,
                 account,
-                (lead(department), deputy(department))[: 1 + i % 2],
+                (lead(department), deputy(department))[: 1 + (i % 3 == 1)],
                 solution=recipe in NEEDS_DATAVERSE or i % 3 != 2,
                 system_creator=i % 2 == 1,
             )

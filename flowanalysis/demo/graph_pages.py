@@ -102,7 +102,6 @@ def _activity(world: World, account: Account, month: str) -> dict[str, Any] | No
     return {
         "lastSignInDateTime": world.ids.when(hand, "sign-in", account.key),
         "lastNonInteractiveSignInDateTime": world.ids.when(program, "program", account.key),
-        "lastSuccessfulSignInDateTime": world.ids.when(program, "program", account.key),
     }
 
 
@@ -147,9 +146,9 @@ def groups(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
         _group(world, "keepers", "All process keepers"),
         [f"group:keepers-{k}" for k in DEPARTMENTS] + it,
     )
-    rule = '(user.accountEnabled -eq true) and (user.userType -eq "Member")'
-    staff = [a.key for a in world.accounts.values() if a.kind == "person" and a.state(world.stage) == "active"]
-    found["everybody"] = (_group(world, "everybody", "All employees", rule=rule), staff)
+    rule = '(user.jobTitle -startsWith "Head of") or (user.jobTitle -eq "Chief Executive")'
+    board = ["petra.lindqvist", *(lead(d) for d in DEPARTMENTS)]
+    found["board"] = (_group(world, "board", "Management", rule=rule), board)
     return found
 
 
