@@ -1,0 +1,65 @@
+"""The headline numbers of a month. Each one is the length of a table, and links to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from flowanalysis.findings import Examination
+from flowanalysis.report.scope import Scope
+from flowanalysis.tenant import Tenant
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number of the summary.
+
+    Parameters
+    ----------
+    name : str
+        Name of its table: ``tables/<name>.csv``.
+    label : str
+        What is counted, in words that follow the number.
+    rows : DataFrame
+        What is counted; None when the data cannot tell.
+    page : str
+        Page that shows the table; "" is the overview itself.
+    wish : str
+        ``fewer``, ``more`` or "" for neither: how a change is coloured.
+    """
+
+    name: str
+    label: str
+    rows: pd.DataFrame | None
+    page: str = ""
+    wish: str = "fewer"
+
+    @property
+    def value(self) -> int | None:
+        """The number; None when it is not known."""
+        return None if self.rows is None else len(self.rows)
+
+
+URGENT = ("critical", "high")
+# Findings of one rule, as a number: table, rule, words after the number, page that shows the rows.
+COUNTED = (
+    ("flows-without-owner", "OWN-1", "flows without a living owner", "02_ownership.html"),
+    ("flows-with-one-owner", "OWN-2", "flows that hang on one owner", "02_ownership.html"),
+    ("privileged-runs", "PRV-1", "flows that run as a privileged account", "04_who_runs_what.html"),
+    ("excess-rights", "GAP-1", "rights that no flow needs", "05_least_privilege.html"),
+)
+
+
+def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]:
+    """The numbers of a tenant, most telling first; what the data cannot tell is not known, never 0."""
+    found = scope(seen.findings)
+    answered = set(seen.answerable.loc[seen.answerable["answerable"].isin(["full", "partly"]), "rule"])
+    flows = scope(tenant.flows) if tenant.has("flows") else None
+    urgent = found[found["severity"].isin(URGENT)] if answered else None
+    numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
+    numbers.append(Headline("urgent-findings", "critical and high findings", urgent))
+    for name, rule, label, page in COUNTED:
+        rows = found[found["rule"] == rule] if rule in answered else None
+        numbers.append(Headline(name, label, rows, page))
+    return numbers

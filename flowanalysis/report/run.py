@@ -1,0 +1,279 @@
+"""The monthly report: notebooks by papermill, each in its own process, then the pages around them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from flowanalysis import __version__, places
+from flowanalysis.errors import ReportError
+from flowanalysis.loading import load
+from flowanalysis.report import assemble, notebook, publish, worker
+from flowanalysis.report.page import Frame
+from flowanalysis.report.scope import Scope
+from flowanalysis.snapshot import is_snapshot, write_snapshot
+from flowanalysis.tenant import Tenant
+
+MONTH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+NOTEBOOK_TIMEOUT = 3_600  # seconds for a whole notebook, above the time of its cells
+Tick = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as it goes into run.json."""
+
+    paths: tuple[Path, ...]
+    month: str
+    previous: Path | None = None
+    policy: Path | None = None
+    environment: str = ""
+    department: str = ""
+    jobs: int = 2
+    pdf: bool = False
+
+
+def render(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    month: str | None = None,
+    out: str | Path = "reports",
+    only: list[str] | None = None,
+    environment: str | None = None,
+    department: str | None = None,
+    jobs: int = 2,
+    pdf: bool = False,
+    previous: str | Path | None = None,
+    policy: str | Path | None = None,
+    progress: bool = True,
+    notebooks: str | Path | None = None,
+) -> Path:
+    """Render the report of exports or a snapshot.
+
+    Parameters
+    ----------
+    paths : path or several
+        Exports, shapes mixed, or one snapshot.
+    month : str, optional
+        Name of the report's folder. Default: the month that the data describes.
+    out : path
+        Folder of the reports.
+    only : list of str, optional
+        Notebooks by number, name or file. Default: all but 10_explore.
+    environment, department : str, optional
+        Show only what belongs to flows of this environment, or owned in this department.
+    jobs : int
+        Notebooks at the same time; each needs a processor and the memory of the tenant.
+    pdf : bool
+        A PDF of every page too, by a Chromium, Chrome or Edge on this machine.
+    previous : path, optional
+        Last month's exports or snapshot.
+    policy : path, optional
+        The company's policy file.
+    progress : bool
+        A bar on stderr.
+    notebooks : path, optional
+        Folder of notebooks to run instead of the shipped ones.
+
+    Returns
+    -------
+    Path
+        ``index.html`` of the report. Notebooks that did not run are named at its top and in run.json.
+
+    Raises
+    ------
+    UnknownName
+        When a notebook, environment or department does not exist.
+    ReportError
+        When the month is no folder name, or something that is no report stands in its place.
+    """
+    suite = notebook.suite(Path(notebooks) if notebooks else places.notebooks(), only)
+    with _Bar(len(suite) + 4, shown=progress) as bar:
+        bar.tick("reading the data")
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        request = Request(
+            paths=tuple(places.place(p) for p in given),
+            month=month or "",
+            previous=places.place(previous) if previous else None,
+            policy=places.place(policy) if policy else None,
+            environment=environment or "",
+            department=department or "",
+            jobs=jobs,
+            pdf=pdf,
+        )
+        tenant = load(*request.paths)
+        before = load(request.previous) if request.previous else None
+        request = replace(request, month=_folder_name(request.month or tenant.month))
+        target = Path(out) / request.month
+        with publish.building(target) as draft:
+            _build(request, tenant, before, suite, draft, Path(out), bar.tick)
+    return target / "index.html"
+
+
+def failed(report: str | Path) -> list[dict[str, Any]]:
+    """The notebooks of a report that did not run to their end, from its run.json."""
+    told = json.loads((Path(report) / "run.json").read_text(encoding="utf-8"))
+    return [status for status in told["notebooks"] if status["status"] != worker.COMPLETED]
+
+
+def _folder_name(month: str) -> str:
+    if not MONTH.fullmatch(month):
+        raise ReportError(f"Month {month!r} is no folder name; write it as 2026-10.")
+    return month
+
+
+def _build(
+    request: Request,
+    tenant: Tenant,
+    before: Tenant | None,
+    suite: list[notebook.Notebook],
+    draft: Path,
+    out: Path,
+    tick: Tick,
+) -> None:
+    started = time.time()
+    scope = Scope.of(tenant, environment=request.environment, department=request.department)
+    frame = Frame(
+        tenant=tenant.name or "Tenant",
+        month=request.month,
+        scope=scope.words,
+        links=tuple(n.link for n in suite),
+        version=__version__,
+    )
+    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as work:
+        tick("writing the snapshot")
+        data = _snapshot(request.paths, tenant, Path(work) / "current")
+        earlier = _snapshot((request.previous,), before, Path(work) / "previous") if before is not None else ""
+        parameters = {
+            "data": str(data),
+            "previous": str(earlier),
+            "policy": str(request.policy or ""),
+            "environment": request.environment,
+            "department": request.department,
+        }
+        statuses = run_notebooks(suite, draft, parameters, frame, work=Path(work), jobs=request.jobs, tick=tick)
+    frame = _mark_broken(frame, statuses)
+    tick("findings and overview")
+    told = assemble.assemble(tenant, before, scope, frame, statuses, draft, out=out, policy=request.policy)
+    tick("files")
+    if request.pdf:
+        told["pdf"] = assemble.pdf(draft)
+    manifest = _manifest(request, statuses, started) | told
+    (draft / "run.json").write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _mark_broken(frame: Frame, statuses: Iterable[worker.Status]) -> Frame:
+    broken = {f"{s.notebook}.html" for s in statuses if s.status != worker.COMPLETED}
+    return replace(frame, links=tuple(replace(link, broken=link.href in broken) for link in frame.links))
+
+
+def _snapshot(paths: Sequence[Path | None], tenant: Tenant, folder: Path) -> Path:
+    """The snapshot given, or one made of the exports, so that every notebook opens in a moment."""
+    if len(paths) == 1 and paths[0] is not None and is_snapshot(paths[0]):
+        return paths[0].resolve()
+    return write_snapshot(tenant, folder)
+
+
+def run_notebooks(
+    suite: list[notebook.Notebook],
+    draft: Path,
+    parameters: dict[str, object],
+    frame: Frame,
+    *,
+    work: Path,
+    jobs: int = 2,
+    tick: Tick = lambda _: None,
+    cell_timeout: int = 600,
+) -> list[worker.Status]:
+    """Run notebooks, each in a process of its own; one that fails stops no other.
+
+    Parameters
+    ----------
+    suite : list of Notebook
+        What to run.
+    draft : Path
+        Folder that receives the executed notebooks, their pages and their tables.
+    parameters : dict
+        Of these each notebook gets the ones that it declares.
+    """
+    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
+        waiting = {}
+        for one in suite:
+            mine = {k: v for k, v in parameters.items() if k in one.parameters}
+            job = worker.Job(str(one.path), str(draft), mine, asdict(frame), cell_timeout)
+            waiting[pool.submit(_one, job, work)] = one.name
+        done = {}
+        for future in as_completed(waiting):
+            done[waiting[future]] = future.result()
+            tick(waiting[future])
+    return [done[one.name] for one in suite]
+
+
+def _one(job: worker.Job, work: Path) -> worker.Status:
+    name = Path(job.notebook).stem
+    file = work / f"{name}.json"
+    file.write_text(json.dumps(asdict(job)), encoding="utf-8")
+    log = work / f"{name}.log"
+    environment = os.environ | {"PYTHONUTF8": "1", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
+    command = [sys.executable, "-m", "flowanalysis.report.worker", str(file)]
+    with log.open("wb") as output:
+        try:
+            ended = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=NOTEBOOK_TIMEOUT, env=environment, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return worker.Status(name, worker.TIMED_OUT, NOTEBOOK_TIMEOUT, f"took longer than {NOTEBOOK_TIMEOUT} s")
+    told = file.with_suffix(".status")
+    if not told.is_file():
+        problem = f"The process of the notebook ended with code {ended.returncode} and left no word; too little memory?"
+        return worker.Status(name, worker.KERNEL_DIED, 0.0, problem)
+    return worker.Status(**json.loads(told.read_text(encoding="utf-8")))
+
+
+def _manifest(request: Request, statuses: list[worker.Status], started: float) -> dict[str, Any]:
+    """What run.json says of the run itself."""
+    files = sorted({f for p in request.paths for f in ([p] if p.is_file() else p.rglob("*")) if f.is_file()})
+    whole = all(s.status == worker.COMPLETED for s in statuses)
+    return {
+        "month": request.month,
+        "status": "complete" if whole else "some notebooks did not run",
+        "rendered_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "seconds": round(time.time() - started, 1),
+        "environment": request.environment,
+        "department": request.department,
+        "inputs": {f.name if len(request.paths) == 1 else str(f): publish.digest(f) for f in files},
+        "notebooks": [asdict(s) for s in statuses],
+        "versions": {"flowanalysis": __version__, "python": platform.python_version()}
+        | {p: metadata.version(p) for p in ("pandas", "papermill", "nbconvert", "matplotlib", "networkx")},
+    }
+
+
+class _Bar:
+    """A progress bar that says what is being done; silent when not asked for."""
+
+    def __init__(self, steps: int, *, shown: bool) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=steps, disable=not shown, unit="step", bar_format="{l_bar}{bar:24}| {desc} {elapsed}")
+
+    def tick(self, what: str) -> None:
+        self._bar.set_description_str(what, refresh=False)
+        self._bar.update()
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()

@@ -1,0 +1,45 @@
+"""The only room in which text of the tenant becomes HTML or a plot label.
+
+Names of flows, people and connections are written by anybody in the tenant; here they become text that does
+nothing. Notebooks show frames, pictures and numbers through these functions alone.
+"""
+
+from flowanalysis.report.show.blocks import (
+    Block,
+    Picture,
+    advice,
+    advice_lines,
+    coverage_html,
+    note,
+    numbers,
+    opening,
+    picture,
+    png,
+    table,
+    todo,
+)
+from flowanalysis.report.show.leaf import attribute, escape, label, missing
+from flowanalysis.report.show.table import heading, number, severity, table_html
+
+__all__ = [
+    "Block",
+    "Picture",
+    "advice",
+    "advice_lines",
+    "attribute",
+    "coverage_html",
+    "escape",
+    "heading",
+    "label",
+    "missing",
+    "note",
+    "number",
+    "numbers",
+    "opening",
+    "picture",
+    "png",
+    "severity",
+    "table",
+    "table_html",
+    "todo",
+]

@@ -1,0 +1,238 @@
+"""What a notebook shows: an opening with coverage, numbers, pictures, tables, and what to do."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from flowanalysis.report import record
+from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape
+from flowanalysis.report.show.table import ROWS, number, severity, table_html
+from flowanalysis.report.style import notebook_css
+from flowanalysis.tenant import Tenant
+from flowanalysis.text import plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Block:
+    """Something to show: HTML made by this room, and the same in plain text.
+
+    Parameters
+    ----------
+    html : str
+        Markup in which every text of the tenant went through :func:`escape`.
+    text : str
+        What a terminal shows.
+    """
+
+    def __init__(self, html: str, text: str) -> None:
+        self.html, self.text = html, plain_lines(text)
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+class Picture:
+    """A figure as PNG with its alternative text; for a report the dark twin travels in the metadata."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.alt = plain(getattr(figure, "alt", "") or "Picture without description")
+        self._light = png(figure)
+        again = getattr(figure, "again", None)
+        self._dark = png(again("dark")) if again and record.folder() else b""
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        about = {"alt": self.alt}
+        if self._dark:
+            about["dark"] = base64.b64encode(self._dark).decode("ascii")
+        data = {"image/png": base64.b64encode(self._light).decode("ascii"), "text/plain": self.alt}
+        return data, {"image/png": about}
+
+
+def plain_lines(text: str) -> str:
+    """Lines of text, each of them harmless in a terminal."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as PNG of at most 96 colours: flat drawings shrink to a third and look the same."""
+    from matplotlib import pyplot
+    from PIL import Image
+
+    raw = io.BytesIO()
+    figure.savefig(raw, format="png", metadata={"Software": None})
+    pyplot.close(figure)
+    small = io.BytesIO()
+    Image.open(raw).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def picture(figure: Figure) -> Picture:
+    """Show a figure made by :mod:`flowanalysis.report.figures`."""
+    return Picture(figure)
+
+
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    caption: str,
+    *,
+    columns: Mapping[str, str] | Iterable[str] | None = None,
+    rows: int = ROWS,
+    note: str = "",
+) -> Block:
+    """Show a frame and record all its rows and columns for the report.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Most important rows first.
+    name : str
+        Lower-case words joined by hyphens, unique in the report: file name and anchor.
+    caption : str
+        What a row is.
+    columns : mapping or iterable, optional
+        Columns to show and their headings; the CSV has all.
+    rows : int
+        Rows to show.
+    note : str
+        A sentence under the table.
+    """
+    link = record.table(name, frame, caption=caption)
+    html = table_html(frame, name=name, caption=caption, columns=columns, rows=rows, link=link, note=note)
+    return Block(html, f"{caption}: {len(frame):,} row{'' if len(frame) == 1 else 's'}")
+
+
+def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = None) -> Block:
+    """Show headline numbers side by side.
+
+    Parameters
+    ----------
+    values : mapping
+        Label of our own to number; NA is shown as not known, never as 0.
+    links : mapping, optional
+        Label to the name of the table that holds the rows.
+    """
+    tiles = "".join(_tile(label, value, (links or {}).get(label, "")) for label, value in values.items())
+    text = " · ".join(f"{label}: {_value(value, mark=False)}" for label, value in values.items())
+    return Block(f'<dl class="fa-numbers">{tiles}</dl>', text)
+
+
+def _tile(label: str, value: object, to: str) -> str:
+    shown = _value(value, mark=True)
+    if to:
+        shown = f'<a href="#t-{attribute(to)}">{shown}</a>'
+    return f"<div><dt>{escape(label, width=None)}</dt><dd>{shown}</dd></div>"
+
+
+def _value(value: object, *, mark: bool) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        try:
+            value = value.item()  # a numpy number
+        except AttributeError:
+            return escape(value) if mark else "not known" if pd.isna(value) else str(value)
+    return number(value)
+
+
+def todo(items: Iterable[str], *, title: str = "What to do") -> Block:
+    """Show a short list of actions, most urgent first; says so when there is none."""
+    lines = list(items)
+    body = "".join(f"<li>{escape(i, width=None)}</li>" for i in lines)
+    html = f"<ol>{body}</ol>" if lines else "<p>Nothing to do here.</p>"
+    text = "\n".join([f"{title}:", *(f"{n}. {i}" for n, i in enumerate(lines, 1))]) if lines else f"{title}: nothing."
+    return Block(f'<section class="fa-todo"><h3>{escape(title)}</h3>{html}</section>', text)
+
+
+def advice(findings: pd.DataFrame, *, limit: int = 6, title: str = "What to do") -> Block:
+    """Show what the findings ask for: one line per rule, most severe and most frequent first."""
+    lines = advice_lines(findings, limit=limit)
+    body = "".join(
+        f'<li>{severity(r.severity)} <strong>{escape(r.title)}</strong> '
+        f'<span class="fa-count">{r.count:,}</span><br>{escape(r.advice, width=400)}</li>'
+        for r in lines.itertuples()
+    )
+    html = f"<ol>{body}</ol>" if body else "<p>No finding of these rules.</p>"
+    text = "\n".join([f"{title}:", *(f"{r.severity}: {r.title} ({r.count}). {r.advice}" for r in lines.itertuples())])
+    return Block(f'<section class="fa-todo"><h3>{escape(title)}</h3>{html}</section>', text)
+
+
+def advice_lines(findings: pd.DataFrame, *, limit: int | None = None) -> pd.DataFrame:
+    """One row per rule: rule, severity of its worst finding, title, advice, count; most severe first."""
+    order = {s: i for i, s in enumerate(SEVERITIES)}
+    ranked = findings.assign(_rank=findings["severity"].map(order)).sort_values("_rank", kind="stable")
+    lines = (
+        ranked.groupby("rule", sort=False, observed=True)
+        .agg(severity=("severity", "first"), _rank=("_rank", "min"), title=("title", "first"), advice=("advice", "first"))
+        .assign(count=ranked["rule"].value_counts())
+        .reset_index()
+        .sort_values(["_rank", "count", "rule"], ascending=[True, False, True])
+    )
+    return lines.drop(columns="_rank").head(len(lines) if limit is None else limit).reset_index(drop=True)
+
+
+def note(text: str, *, kind: str = "note") -> Block:
+    """Show a sentence of our own: ``note`` in passing, ``warning`` for what limits the page."""
+    css = "fa-warning" if kind == "warning" else "fa-note"
+    role = ' role="note"' if kind == "warning" else ""
+    return Block(f'<p class="{css}"{role}>{escape(text, width=None)}</p>', text)
+
+
+def opening(tenant: Tenant, *questions: str) -> Block:
+    """Open a notebook: what the data is, and how far it can answer the questions of the page.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    *questions : str
+        Beginnings of the questions of :func:`flowanalysis.coverage` that the page is about; none means all.
+    """
+    from flowanalysis.sources.coverage import coverage  # late: keeps this room free of the readers
+
+    frame = coverage(tenant)
+    if questions:
+        frame = frame[frame["question"].str.startswith(tuple(questions)).fillna(False).astype(bool)]
+    head = f"{tenant.name or 'Tenant'}, as of {tenant.as_of:%d %B %Y}"
+    body, lines = coverage_html(frame), coverage_lines(frame)
+    style = "" if record.folder() else f"<style>{notebook_css()}</style>"
+    html = f'{style}<section class="fa-opening"><p class="fa-asof">{escape(head)}</p>{body}</section>'
+    return Block(html, "\n".join([head, *lines]))
+
+
+def coverage_html(frame: pd.DataFrame) -> str:
+    """How far each question can be answered, what is missing, and what would close the gap."""
+    if not len(frame):
+        return ""
+    if (frame["answer"] == "full").all():
+        return '<p class="fa-full">Everything this page needs was collected.</p>'
+    short = frame[frame["answer"] != "full"]
+    items = "".join(
+        f'<li><span class="fa-answer fa-{attribute(r.answer)}">{_ANSWERS.get(r.answer, escape(r.answer))}</span> '
+        f"{escape(r.question, width=None)} "
+        f"<small>Not collected: {escape(r.missing, width=None)}. {escape(r.remedy, width=None)}</small></li>"
+        for r in short.itertuples()
+    )
+    return f'<ul class="fa-coverage" role="note">{items}</ul>'
+
+
+_ANSWERS = {"full": "answered in full", "partly": "answered in part", "none": "cannot be answered"}
+
+
+def coverage_lines(frame: pd.DataFrame) -> list[str]:
+    """The same in plain text, one question a line."""
+    short = frame[frame["answer"] != "full"]
+    if not len(short):
+        return ["Everything this page needs was collected."]
+    return [f"{_ANSWERS.get(r.answer, r.answer)}: {r.question} Not collected: {r.missing}." for r in short.itertuples()]

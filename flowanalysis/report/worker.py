@@ -1,0 +1,129 @@
+"""One notebook in a process of its own: run it, judge the run, make its page.
+
+``python -m flowanalysis.report.worker job.json`` reads a job and writes a status. The run is judged by what
+happens here, never by the saved notebook: after a dead kernel or a timeout that one says "completed".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+import warnings
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flowanalysis.report import notebook as notebooks
+from flowanalysis.report import record
+from flowanalysis.report.page import Frame, Link
+from flowanalysis.text import plain
+
+COMPLETED, FAILED, TIMED_OUT, KERNEL_DIED, LEFT_EARLY = "completed", "failed", "timed out", "kernel died", "left early"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run and where to put it; paths as text, for it travels as JSON."""
+
+    notebook: str
+    folder: str  # of the report being built
+    parameters: dict[str, object]
+    frame: dict[str, Any]
+    cell_timeout: int = 600  # seconds
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a notebook ended."""
+
+    notebook: str
+    status: str
+    seconds: float
+    problem: str = ""
+    cell: int | None = None
+    parameters: dict[str, object] = field(default_factory=dict)
+
+
+def run(job: Job) -> Status:
+    """Run a notebook and write its executed copy and its page, whether it ends well or not."""
+    source = notebooks.read(Path(job.notebook))
+    parameters = notebooks.check_parameters(source, job.parameters)
+    folder = Path(job.folder)
+    os.environ[record.VARIABLE] = str(folder)
+    started = time.monotonic()
+    executed, status, problem, cell = _execute(source, folder, parameters, job.cell_timeout)
+    result = Status(source.name, status, round(time.monotonic() - started, 2), problem, cell, parameters)
+    if executed is not None:
+        frame = Frame(**{**job.frame, "links": tuple(Link(**link) for link in job.frame["links"])})
+        html = notebooks.to_page(executed, source, frame, problem=problem)
+        (folder / source.link.href).write_text(html, encoding="utf-8")
+    return result
+
+
+def _execute(
+    source: notebooks.Notebook, folder: Path, parameters: dict[str, object], cell_timeout: int
+) -> tuple[Any, str, str, int | None]:
+    """The executed notebook as far as it came, its status, the problem in words, and the cell."""
+    import nbformat
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    output = folder / source.path.name
+    try:
+        executed = papermill.execute_notebook(
+            str(source.path),
+            str(output),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(source.path.parent),
+            execution_timeout=cell_timeout,
+            config=_encrypted(),
+        )
+    except PapermillExecutionError as error:
+        left = error.ename == "SystemExit"
+        status, problem, cell = (LEFT_EARLY if left else FAILED), f"{error.ename}: {error.evalue}", error.cell_index
+    except CellTimeoutError:
+        status, problem, cell = TIMED_OUT, f"A cell took longer than {cell_timeout} s.", None
+    except DeadKernelError:
+        status, problem, cell = KERNEL_DIED, "The process died; most often the machine had too little memory.", None
+    else:
+        unfinished = [i for i, c in enumerate(executed.cells) if c.cell_type == "code" and not _ended(c)]
+        if not unfinished:
+            return executed, COMPLETED, "", None
+        status, problem, cell = LEFT_EARLY, "The notebook ended before its last cell.", unfinished[0]
+    partial = nbformat.read(output, as_version=4) if output.exists() else None
+    return partial, status, plain(problem), cell
+
+
+def _ended(cell: Any) -> bool:
+    return cell.metadata.get("papermill", {}).get("status") == "completed" or not cell.source.strip()
+
+
+def _encrypted() -> Any:
+    """Kernel messages over loopback are readable for others on the machine unless encrypted."""
+    from traitlets.config import Config
+
+    wanted = {"transport_encryption": "required"}
+    return Config({"KernelManager": wanted, "AsyncKernelManager": wanted})
+
+
+def main(path: str) -> None:
+    """Run the job in a file; the status goes beside it, also when the job itself is wrong."""
+    warnings.filterwarnings("ignore", message="Jupyter is migrating its paths", category=DeprecationWarning)
+    file = Path(path)
+    job = Job(**json.loads(file.read_text(encoding="utf-8")))
+    try:
+        status = run(job)
+    except Exception as error:  # whatever it is, the report must name it
+        traceback.print_exc()
+        status = Status(Path(job.notebook).stem, FAILED, 0.0, plain(f"{type(error).__name__}: {error}"))
+    file.with_suffix(".status").write_text(json.dumps(asdict(status)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
