@@ -1,14 +1,14 @@
 """From export files to tables: which reader takes a file, and what came out of it.
 
 >>> [r.SOURCE for r in readers()][:3]
-['flowadmin', 'dataverse', 'graph']
+['own', 'azurehound', 'dataconnect']
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -18,23 +18,47 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import files, settle
+from flowanalysis.sources import files, keys, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
-from flowanalysis.sources.merge import Part, merge
+from flowanalysis.sources.merge import Merged, Part, merge
 from flowanalysis.sources.values import tidy
 from flowanalysis.tenant import Tenant
 
 __all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
 
 # The first reader that recognises a document takes it: the special before the general.
-MODULES = ("powerplatform", "dataverse", "graph")
+MODULES = (
+    "own",
+    "azurehound",
+    "dataconnect",
+    "coe",
+    "powershell",
+    "portals",
+    "roadrecon",
+    "powerplatform",
+    "dataverse",
+    "graph",
+)
 SHAPES = (
     "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
     "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
     "Dataverse answers (workflows, connection references, system users, teams)",
     "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip",
     "flow packages and solutions (zip)",
+    "PowerShell: Get-AdminFlow, -FlowOwnerRole, -PowerAppConnection, …RoleAssignment, -PowerAppEnvironment, "
+    "-DlpPolicy, Get-MgUser, Get-MgGroup, as ConvertTo-Json or Export-Csv",
+    "CoE Starter Kit tables (admin_*), CSV or JSON",
+    "AzureHound JSON, ROADrecon database, Graph Data Connect (JSON lines or Parquet)",
+    "Entra portal and Microsoft 365 admin centre users (CSV), Power Platform inventory (JSON or workbook)",
+    "own CSV: rights (who,resource,level,via) and register of service accounts (account,owner,purpose,…)",
 )
+
+
+def _by_table(parts: Iterable[Part]) -> dict[str, list[Part]]:
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.table, []).append(part)
+    return found
 
 
 def readers() -> list[Reader]:
@@ -71,25 +95,21 @@ class Harvest:
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table that was collected, merged and settled; with the log, the rejects and the conflicts."""
-        merged = {}
-        duplicates = {id(p): 0 for p in self.parts}
-        by_table: dict[str, list[Part]] = {}
-        keyed = settle.keys(self.parts)
-        for old, part in zip(self.parts, keyed, strict=True):
-            by_table.setdefault(part.table, []).append(part)
-            duplicates[id(part)] = duplicates.pop(id(old))
-        for name, parts in by_table.items():
-            merged[name] = merge(name, parts)
-            for part, number in zip(parts, merged[name].duplicates, strict=True):
-                duplicates[id(part)] = number
-        for entry, number in zip((e for e in self.log if e["table"]), map(duplicates.get, map(id, keyed)), strict=True):
-            entry["duplicates"] = number
-        frames = settle.settled(merged, self.parts)
+        unified = keys.unify(self.parts)
+        merged = {name: merge(name, parts) for name, parts in _by_table(unified).items()}
+        log = [{k: v for k, v in e.items() if k != "part"} for e in self._counted(merged)]
+        frames = settle.settled(merged, unified)
         told = [m.conflicts for m in merged.values() if len(m.conflicts)]
         frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
-        frames["collection_log"] = schema.frame("collection_log", self.log)
+        frames["collection_log"] = schema.frame("collection_log", log)
         frames["rejected"] = schema.frame("rejected", self.rejected)
         return frames
+
+    def _counted(self, merged: dict[str, Merged]) -> Iterator[dict[str, Any]]:
+        """The log with the number of rows of each part that other rows had told before."""
+        numbers = {name: iter(m.duplicates) for name, m in merged.items()}
+        for entry in self.log:
+            yield {**entry, "duplicates": next(numbers[entry["table"]])} if entry["table"] in numbers else entry
 
     @cached_property
     def collected(self) -> frozenset[str]:
@@ -133,6 +153,7 @@ def _nothing(harvest: Harvest) -> str:
 
 def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
     harvest = Harvest()
+    chains: dict[int, str] = {}  # line of the log -> collection that it is a part of
     found = list(_files(paths))
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
@@ -140,8 +161,8 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
                 else:
-                    _take(harvest, document)
-    _close_chains(harvest)
+                    _take(harvest, document, chains)
+    _close_chains(harvest, chains)
     return harvest
 
 
@@ -176,20 +197,20 @@ def _failed(harvest: Harvest, name: str, error: InputError) -> None:
     harvest.log.append({"source": "", "file": name, "table": "", "rows": 0, "complete": False, "message": what})
 
 
-def _take(harvest: Harvest, document: Document) -> None:
+def _take(harvest: Harvest, document: Document, chains: dict[int, str]) -> None:
     """Give a document to the first reader that knows it."""
     for reader in readers():
         shape = reader.recognise(document)
         if shape:
             harvest.shapes[document.name] = shape
             harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)
-            _read(harvest, document, reader)
+            _read(harvest, document, reader, chains)
             return
     remedy = "Leave it out, or export one of the shapes that `flowanalysis inspect` lists"
     _failed(harvest, document.name, UnknownExport("no known export", where=document.name, remedy=remedy))
 
 
-def _read(harvest: Harvest, document: Document, reader: Reader) -> None:
+def _read(harvest: Harvest, document: Document, reader: Reader, chains: dict[int, str]) -> None:
     cut = any("cut" in r.reason for r in document.rejects)
     try:
         full = files.whole(document) if document.form == "lines" else document
@@ -201,16 +222,17 @@ def _read(harvest: Harvest, document: Document, reader: Reader) -> None:
         if isinstance(result, Reject):
             harvest.rejected.append(_reject_row(document.name, result))
         else:
-            _add(harvest, full, result, cut=cut)
+            _add(harvest, full, result, chains, cut=cut)
 
 
 def _reject_row(name: str, reject: Reject) -> dict[str, Any]:
     return {"file": name, "record": reject.record, "table": reject.table, "reason": reject.reason}
 
 
-def _add(harvest: Harvest, document: Document, batch: Batch, *, cut: bool) -> None:
+def _add(harvest: Harvest, document: Document, batch: Batch, chains: dict[int, str], *, cut: bool) -> None:
     """One batch into parts and log."""
     seen = batch.observed_at or document.observed_at
+    chains[len(harvest.log)] = batch.chain
     rows = 0
     if batch.table:
         frame, bad = _frame(batch)
@@ -231,7 +253,6 @@ def _add(harvest: Harvest, document: Document, batch: Batch, *, cut: bool) -> No
             "next_link": batch.next_link,
             "observed_at": seen,
             "message": notes,
-            "_chain": batch.chain,
         }
     )
 
@@ -242,17 +263,25 @@ def _frame(batch: Batch) -> tuple[pd.DataFrame, list[Reject]]:
     return tidy(batch.table, batch.rows)
 
 
-def _close_chains(harvest: Harvest) -> None:
+def _close_chains(harvest: Harvest, chains: dict[int, str]) -> None:
     """A link to a further page is no gap when the last page lies in another file."""
-    closed = {(e["source"], e.get("_chain")) for e in harvest.log if e.get("complete") and not e.get("next_link")}
-    for entry in harvest.log:
-        if entry.get("next_link") and (entry["source"], entry.get("_chain")) in closed:
+    closed = {
+        (e["source"], chains[n])
+        for n, e in enumerate(harvest.log)
+        if n in chains and e["complete"] and not e["next_link"]
+    }
+    parts = iter(range(len(harvest.parts)))
+    for number, entry in enumerate(harvest.log):
+        part = next(parts) if entry["table"] else None
+        if not entry.get("next_link"):
+            continue
+        if (entry["source"], chains.get(number)) in closed:
             entry["next_link"], entry["complete"] = False, True
-    for entry in harvest.log:
-        if entry.get("next_link"):
+            if part is not None:
+                harvest.parts[part] = replace(harvest.parts[part], complete=True)
+        else:
             said = "a link to a further page was left over: the export is not complete"
             entry["message"] = "; ".join(filter(None, (said, entry["message"])))
-        entry.pop("_chain", None)
 
 
 def inspect(*paths: str | Path) -> pd.DataFrame:

@@ -165,7 +165,6 @@ def flow(row: Row, *, environment: str) -> dict[str, Any]:
         "workflow_unique_id": fold(row.get("workflowidunique")),
         "is_managed": flag(row.get("ismanaged")),
         "kind": _kind(row),
-        "has_definition": False,
         "description": text(row.get("description")),
     }
 
@@ -247,7 +246,7 @@ def _user(gather: Gather, page: Page, row: Row) -> None:
         "upn": text(row.get("domainname")) or text(row.get("internalemailaddress")),
         "display_name": text(row.get("fullname")),
         "is_disabled": flag(row.get("isdisabled")),
-        "access_mode": ACCESS.get(count(row.get("accessmode")), None),
+        "access_mode": ACCESS.get(count(row.get("accessmode"))),
         "application_id": fold(row.get("applicationid")),
     }
     gather.add("dataverse_users", found, IN_WORDS["user"])
@@ -286,17 +285,15 @@ def _inside(page: Page, collection: str) -> str | None:
 
 
 def _team(gather: Gather, page: Page, row: Row) -> None:
-    """A team as a group: of an Entra group it is the same group, else a group of its own."""
-    name = fold(row.get("azureactivedirectoryobjectid")) or fold(row.get("teamid"))
+    """A team as a group; the Entra group behind it, or its users, as its members."""
+    name, behind = fold(row.get("teamid")), fold(row.get("azureactivedirectoryobjectid"))
     found = {"group_id": name, "display_name": text(row.get("name")), "kind": "unknown"}
-    gather.add("groups", found, IN_WORDS["team"], aside=bool(fold(row.get("azureactivedirectoryobjectid"))))
-    for member in items(row.get("teammembership_association")):
-        line = {
-            "group_id": name,
-            "member_id": fold(member.get("azureactivedirectoryobjectid")) or fold(member.get("systemuserid")),
-            "member_kind": "user",
-            "relation": "member",
-        }
+    gather.add("groups", found, IN_WORDS["team"], aside=True)
+    members = [(behind, "group")] if behind else []
+    for user in items(row.get("teammembership_association")):
+        members.append((fold(user.get("azureactivedirectoryobjectid")) or fold(user.get("systemuserid")), "user"))
+    for member, kind in members:
+        line = {"group_id": name, "member_id": member, "member_kind": kind, "relation": "member"}
         gather.add("memberships", line, IN_WORDS["team"], aside=True)
 
 

@@ -19,6 +19,8 @@ CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
 # A row tells by these columns how new it is, where the export does not say when it was made.
 RECENCY = {"flows": "modified_at", "connections": "modified_at"}
+# Rows of one flow belong together: steps of two versions of a definition must not mix.
+WHOLE = {"steps", "needs", "definition_marks", "flow_connections"}
 # Columns that describe the export rather than the thing: a difference is no conflict.
 QUIET = {
     "identities": {"manager_known", "status"},
@@ -79,16 +81,30 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
     """
     both = pd.concat([p.frame for p in parts], ignore_index=True) if len(parts) > 1 else parts[0].frame
     part_of = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p.frame) for p in parts])
+    given = np.bincount(part_of, minlength=len(parts))
+    if name in WHOLE and len(parts) > 1:
+        kept = _whole(name, both, parts, part_of)
+        both, part_of = both[kept].reset_index(drop=True), part_of[kept]
     listed = np.array([p.listed for p in parts], dtype=bool)[part_of]
     keys = codes(both, list(schema.table(name).key))
-    _, first, group = _groups(keys)
+    first, group = _groups(keys)
     if len(first) == len(keys):
-        return Merged(both, schema.empty("conflicts"), [0] * len(parts), listed)
-    duplicates = np.bincount(part_of, minlength=len(parts)) - np.bincount(part_of[first], minlength=len(parts))
+        duplicates = given - np.bincount(part_of, minlength=len(parts))
+        return Merged(both, schema.empty("conflicts"), duplicates.tolist(), listed)
+    duplicates = given - np.bincount(part_of[first], minlength=len(parts))
     frame, conflicts = _combine(name, both, parts, part_of, group, first)
     known = np.zeros(len(first), dtype=bool)
     known[group[listed]] = True
     return Merged(frame, conflicts, duplicates.tolist(), known)
+
+
+def _whole(name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> np.ndarray:
+    """Which rows stay when each flow is taken from its best part alone."""
+    _, flow = np.unique(codes(both, ["environment_id", "flow_id"]), return_inverse=True)
+    ranked = _Order(name, both, parts, part_of).rows("*")
+    best = np.empty(flow.max() + 1 if len(flow) else 0, dtype=np.int32)
+    best[flow[ranked[::-1]]] = part_of[ranked[::-1]]  # the last one written is the best
+    return part_of == best[flow]
 
 
 def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
@@ -106,12 +122,14 @@ def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     return out
 
 
-def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Unique keys in the order first met, the first row of each, and the group of every row."""
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first row of each unique key, in the order first met, and the group of every row."""
     group, unique = pd.factorize(keys)
-    first = np.full(len(unique), len(keys), dtype=np.int64)
-    np.minimum.at(first, group, np.arange(len(keys))) if len(unique) < len(keys) else None
-    return unique, first if len(unique) < len(keys) else np.arange(len(keys)), group
+    if len(unique) == len(keys):
+        return np.arange(len(keys)), group
+    first = np.empty(len(unique), dtype=np.int64)
+    first[group[::-1]] = np.arange(len(keys) - 1, -1, -1)  # the last one written is the first met
+    return first, group
 
 
 def _combine(
@@ -175,7 +193,7 @@ def _rank(part: Part, ranks: dict[str, int]) -> int:
 
 
 def trust(name: str, column: str) -> dict[str, int] | None:
-    """Source to place in the order of trust: of the column, of the table (``*``), or None when nothing special holds."""
+    """Place of each source in the order of trust; None when the column has no order of its own."""
     rules = _trust()
     if (name, column) in rules:
         return rules[name, column]

@@ -3,8 +3,8 @@
 Accepted forms, alone, in arrays or one a line:
 
 * a page ``{"value": [...], "@odata.context"?, "@odata.nextLink"? | "nextLink"?}``,
-* a line of the collector ``{"request": "<relative or full URL>", "body": <page or object>, "status"?, "observed_at"?}``;
-  ids that a body does not repeat (the group of a member list, the flow of its permissions) are read from the request,
+* a line of the collector ``{"request": "<URL>", "body": <page or object>, "status"?, "observed_at"?}``; ids that a
+  body does not repeat (the group of a member list, the flow of its permissions) are read from the request,
 * the answer of a ``$batch`` call ``{"responses": [{"id", "status", "body"}]}``, where ``id`` may be the URL,
 * a parent with its children ``{"groupId": "...", "members": [...], "owners"?: [...]}``,
 * bare rows, as ``m365 … --output json`` writes them.

@@ -84,7 +84,6 @@ def flow(row: Row, *, request: str = "") -> dict[str, Any]:
         "kind": "cloud",
         "trigger_type": text(trigger.get("type")),
         "trigger_kind": text(trigger.get("kind")),
-        "has_definition": False,
         "sharing_type": text(shown.get("sharingType")),
         "description": text(dig(shown, "definitionSummary", "description")) or text(row.get("description")),
         "template_name": text(shown.get("templateName")),

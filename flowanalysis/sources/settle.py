@@ -1,17 +1,276 @@
-"""What follows only from several tables together."""
+"""What follows only from several tables together: who owns a flow now, who still exists, what an id is called."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+import numpy as np
 import pandas as pd
 
+from flowanalysis import reference, schema
+from flowanalysis.schema import TEXT
 from flowanalysis.sources.merge import Merged, Part
+from flowanalysis.sources.values import UNTOLD
+
+Frames = dict[str, pd.DataFrame]
+# Names of Dataverse's own accounts, which no person signs in to.
+SYSTEM_NAMES = {"SYSTEM", "INTEGRATION", "# Dynamics365", "MICROSOFT"}
+SYSTEM_IDS = {"system", "00000000-0000-0000-0000-000000000000"}
+PERSON_KINDS = {"User": "user", "ServicePrincipal": "service_principal", "Tenant": "tenant"}
+# Where principals stand in other tables: table, column of the id, and the column or the word that tells their kind.
+REFERRED = (
+    ("flow_owners", "principal_id", "principal_kind"),
+    ("flows", "owner_id", "=user"),
+    ("flows", "creator_id", "=user"),
+    ("connections", "created_by_id", "=user"),
+    ("connection_shares", "principal_id", "principal_kind"),
+    ("environments", "created_by_id", "=user"),
+    ("environments", "owner_id", "=user"),
+    ("environment_roles", "principal_id", "principal_kind"),
+    ("role_assignments", "principal_id", "=unknown"),
+    ("app_permissions", "client_id", "=service_principal"),
+    ("app_permissions", "principal_id", "=user"),
+)
+# Columns that may hold a Dataverse user where an identity is meant.
+DATAVERSE_IDS = (
+    ("flows", "owner_id"),
+    ("flows", "creator_id"),
+    ("flow_owners", "principal_id"),
+    ("environment_roles", "principal_id"),
+    ("connection_references", "owner_id"),
+    ("memberships", "member_id"),
+)
 
 
-def keys(parts: Sequence[Part]) -> list[Part]:
-    return list(parts)
+def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
+    """Merged tables with everything that follows from them together.
+
+    Parameters
+    ----------
+    merged : mapping
+        Table to its merge.
+    parts : sequence of Part
+        What the tables were merged from; tells which listings were complete.
+
+    Returns
+    -------
+    dict of DataFrame
+        New frames; the merged ones stay as they are.
+    """
+    frames = {name: m.frame for name, m in merged.items()}
+    listed = merged["identities"].listed if "identities" in merged else np.zeros(0, dtype=bool)
+    directory = pd.Index(frames["identities"]["identity_id"][listed]) if "identities" in frames else pd.Index([])
+    for step in (
+        _dataverse_users,
+        _owners,
+        _last_runs,
+        _definitions_read,
+        _roles,
+        _permissions,
+        _part_numbers,
+        partial(_identities, directory=directory, listings=_listings(parts)),
+    ):
+        frames |= step(frames)
+    return frames
 
 
-def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> dict[str, pd.DataFrame]:
-    return {name: m.frame for name, m in merged.items()}
+def _get(frames: Frames, name: str) -> pd.DataFrame:
+    return frames[name] if name in frames else schema.empty(name)
+
+
+def _dataverse_users(frames: Frames) -> Frames:
+    """Dataverse ids become identities wherever an identity is meant."""
+    users = _get(frames, "dataverse_users")
+    if users.empty:
+        return {}
+    users = users.assign(identity_id=_identity_of(users, _get(frames, "identities")))
+    known = users.dropna(subset=["identity_id", "systemuser_id"]).drop_duplicates("systemuser_id")
+    names = known.set_index("systemuser_id")["identity_id"]
+    out = {"dataverse_users": users}
+    for table, column in DATAVERSE_IDS:
+        frame = out.get(table, frames.get(table))
+        if frame is None or frame.empty:
+            continue
+        found = frame[column].map(names).astype(TEXT)
+        changed = {column: found.fillna(frame[column])}
+        if column == "creator_id":  # the column says what kind of id stands there
+            changed["creator_kind"] = frame["creator_kind"].mask(found.notna(), "ActiveDirectory")
+        out[table] = frame.assign(**changed)
+    return out
+
+
+def _identity_of(users: pd.DataFrame, identities: pd.DataFrame) -> pd.Series:
+    """The Entra id of Dataverse users: told, else through the application, else through the name."""
+    apps = identities.dropna(subset=["app_id"]).drop_duplicates("app_id").set_index("app_id")["identity_id"]
+    upns = identities.dropna(subset=["upn"])
+    names = upns.assign(upn=upns["upn"].str.lower()).drop_duplicates("upn").set_index("upn")["identity_id"]
+    found = users["identity_id"]
+    for column, known in ((users["application_id"], apps), (users["upn"].str.lower(), names)):
+        found = found.fillna(column.map(known).astype(TEXT))
+    return found
+
+
+def _owners(frames: Frames) -> Frames:
+    """Who owns each flow now, by the best evidence: permissions, else what the row told, else who made it."""
+    if "flows" not in frames:
+        return {}
+    flows = frames["flows"]
+    owner, source = flows["owner_id"], flows["owner_source"]
+    granted = _granted(flows, _get(frames, "flow_owners"))
+    made = flows["creator_id"].where(owner.isna() & granted.isna())
+    owner = granted.fillna(owner).fillna(made)
+    source = source.mask(made.notna(), "creator").mask(granted.notna(), "permissions")
+    return {"flows": flows.assign(owner_id=owner, owner_source=source)}
+
+
+def _granted(flows: pd.DataFrame, owners: pd.DataFrame) -> pd.Series:
+    """The holder of the role Owner in the flow's permissions; the maker when he is one of several."""
+    held = owners[(owners["role"] == "Owner") & (owners["via"] == "permissions")]
+    if held.empty:
+        return pd.Series(pd.NA, index=flows.index, dtype=TEXT)
+    place = ["environment_id", "flow_id"]
+    held = held.merge(flows[[*place, "creator_id"]], on=place, how="left")
+    mine = (held["principal_id"] == held["creator_id"]).fillna(False).astype(bool)
+    ordered = held.assign(other=~mine).sort_values(["other", "principal_id"], kind="stable").drop_duplicates(place)
+    return flows[place].merge(ordered, on=place, how="left")["principal_id"].set_axis(flows.index)
+
+
+def _last_runs(frames: Frames) -> Frames:
+    runs = _get(frames, "runs")
+    if "flows" not in frames or runs["start_at"].isna().all():
+        return {}
+    flows, place = frames["flows"], ["environment_id", "flow_id"]
+    newest = runs.groupby(place, as_index=False)["start_at"].max()
+    seen = flows[place].merge(newest, on=place, how="left")["start_at"].set_axis(flows.index)
+    told = flows["last_run_at"]
+    return {"flows": flows.assign(last_run_at=told.where(told.ge(seen).fillna(False) | seen.isna(), seen))}
+
+
+def _definitions_read(frames: Frames) -> Frames:
+    """A flow whose definition no export held has none read: that is certain, so never NA."""
+    if "flows" not in frames:
+        return {}
+    flows = frames["flows"]
+    return {"flows": flows.assign(has_definition=flows["has_definition"].fillna(False))}
+
+
+def _roles(frames: Frames) -> Frames:
+    """Name, template and privilege of roles; the id of a built-in role is its template's."""
+    if "role_assignments" not in frames:
+        return {}
+    held = frames["role_assignments"]
+    told = _get(frames, "directory_roles").drop_duplicates("role_id").set_index("role_id")
+    shipped = reference.table("entra_roles").drop_duplicates("template_id").set_index("template_id")
+    template = held["role_template_id"].fillna(_look(held["role_id"], told["template_id"])).fillna(held["role_id"])
+    name = held["role_name"].fillna(_look(held["role_id"], told["display_name"]))
+    name = name.fillna(_look(template, shipped["role_name"]))
+    mark = held["is_privileged"].fillna(held["role_id"].map(told["is_privileged"]).astype(schema.FLAG))
+    shipped_mark = template.map(shipped["is_privileged"].map({"true": True, "false": False})).astype(schema.FLAG)
+    known = held.assign(role_template_id=template, role_name=name, is_privileged=mark.fillna(shipped_mark))
+    return {"role_assignments": known}
+
+
+def _look(ids: pd.Series, names: pd.Series) -> pd.Series:
+    return ids.map(names).astype(TEXT)
+
+
+def _permissions(frames: Frames) -> Frames:
+    """Names of application permissions: from the API's own list, else from the shipped one of Microsoft Graph."""
+    if "app_permissions" not in frames:
+        return {}
+    held = frames["app_permissions"]
+    offered = _get(frames, "app_roles").drop_duplicates(["resource_id", "permission_id"])
+    own = offered.set_index(offered["resource_id"] + " " + offered["permission_id"])["permission"]
+    shipped = reference.table("graph_permissions")
+    shipped = shipped[(shipped["permission_id"] != "") & (shipped["kind"] == "application")]
+    graph = shipped.drop_duplicates("permission_id").set_index("permission_id")["permission"]
+    unnamed = held["permission"].isna() | (held["permission"] == held["permission_id"]).fillna(False)
+    found = _look(held["resource_id"] + " " + held["permission_id"], own).fillna(_look(held["permission_id"], graph))
+    resources = _get(frames, "identities").dropna(subset=["display_name"])
+    names = resources.drop_duplicates("identity_id").set_index("identity_id")["display_name"]
+    return {
+        "app_permissions": held.assign(
+            permission=held["permission"].mask(unnamed & found.notna(), found),
+            resource_name=held["resource_name"].fillna(_look(held["resource_id"], names)),
+        )
+    }
+
+
+def _part_numbers(frames: Frames) -> Frames:
+    if "licences" not in frames or "skus" not in frames:
+        return {}
+    held = frames["licences"]
+    names = frames["skus"].drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"]
+    return {"licences": held.assign(sku_part_number=held["sku_part_number"].fillna(_look(held["sku_id"], names)))}
+
+
+def _listings(parts: Sequence[Part]) -> frozenset[str]:
+    """Kinds of identities that some export listed in full, as far as the exports tell."""
+    kinds: set[str] = set()
+    for part in parts:
+        if part.table == "identities" and part.listed and part.complete is not False:
+            alive = part.frame["kind"][(part.frame["status"] != "deleted").fillna(True)]
+            kinds.update(alive.dropna().unique())
+    return frozenset(kinds)
+
+
+def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]) -> Frames:
+    """Every identity that anything refers to, with its status.
+
+    An identity of a kind that was listed in full, but not listed itself, is purged or from another tenant. Where the
+    listing is missing or incomplete, nobody knows.
+    """
+    known = _get(frames, "identities")
+    missing = _referred(frames, pd.Index(known["identity_id"]))
+    if known.empty and missing.empty:
+        return {}
+    everyone = pd.concat([known, missing], ignore_index=True) if len(missing) else known
+    kind = everyone["kind"].fillna("unknown")
+    told, enabled = everyone["status"], everyone["account_enabled"]
+    absent = ~everyone["identity_id"].isin(directory) & kind.isin(listings)
+    status = pd.Series("unknown", index=everyone.index, dtype=TEXT)
+    status = status.mask(absent, "purged_or_foreign")
+    status = status.mask(enabled.fillna(False), "active").mask((~enabled).fillna(False), "disabled")
+    status = status.mask(everyone["deleted_at"].notna(), "deleted").mask(kind == "tenant", "active")
+    status = status.mask(told.notna(), told)
+    status = status.mask(everyone["identity_id"].isin(SYSTEM_IDS), "system")
+    return {"identities": everyone.assign(kind=kind, status=status)}
+
+
+def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
+    """Identities that other tables name and no export described."""
+    groups = pd.Index(_get(frames, "groups")["group_id"])
+    rows = [_dataverse_only(frames)]
+    for table, column, kind in REFERRED:
+        frame = frames.get(table)
+        if frame is None or frame.empty:
+            continue
+        told = frame[kind].map(PERSON_KINDS) if not kind.startswith("=") else pd.Series(kind[1:], index=frame.index)
+        rows.append(pd.DataFrame({"identity_id": frame[column], "kind": told.astype(TEXT)}))
+    if "flows" in frames:
+        flows = frames["flows"]
+        internal = flows["creator_id"][(flows["creator_kind"] == "DataverseSystemUser").fillna(False)]
+        rows.insert(1, pd.DataFrame({"identity_id": internal, "kind": "dataverse_user"}))
+    found = pd.concat(rows, ignore_index=True).dropna(subset=["identity_id", "kind"])
+    found = found[~found["identity_id"].isin(known) & ~found["identity_id"].isin(groups)]
+    found = found[~found["identity_id"].isin(["", UNTOLD])].drop_duplicates("identity_id")
+    return schema.frame("identities", found.reset_index(drop=True))
+
+
+def _dataverse_only(frames: Frames) -> pd.DataFrame:
+    """Dataverse users that are nobody in Entra ID: the service's own accounts, and what is left of people."""
+    users = _get(frames, "dataverse_users")
+    alone = users[users["identity_id"].isna()]
+    system = alone["display_name"].isin(SYSTEM_NAMES)
+    off = alone["is_disabled"]
+    status = pd.Series("unknown", index=alone.index, dtype=TEXT).mask(off.fillna(False), "disabled")
+    return pd.DataFrame(
+        {
+            "identity_id": alone["systemuser_id"],
+            "kind": pd.Series("dataverse_user", index=alone.index, dtype=TEXT),
+            "upn": alone["upn"],
+            "display_name": alone["display_name"],
+            "status": status.mask((~off).fillna(False), "active").mask(system, "system"),
+        }
+    )

@@ -1,0 +1,120 @@
+"""One thing, one key: environments behind organisation addresses, and the several ids of one flow.
+
+A flow has a name in the flow service, a workflow id and a unique workflow id in Dataverse; which of the two the name
+equals depends on how the flow was made. The name of the flow service wins, and every table follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from flowanalysis import schema
+from flowanalysis.sources.merge import Part
+
+FLOW_IDS = ["environment_id", "flow_id", "workflow_id", "workflow_unique_id"]
+# Families whose flow_id is Dataverse's workflow id.
+BY_WORKFLOW = {"dataverse"}
+
+
+def unify(parts: Sequence[Part]) -> list[Part]:
+    """The same parts, in the same order, with one key for one thing."""
+    places = _organisations(parts)
+    placed = [_replaced(p, "environment_id", places) for p in parts] if places else list(parts)
+    aliases = _aliases([p for p in placed if p.table == "flows"])
+    if aliases.empty:
+        return placed
+    return [_renamed(p, aliases) for p in placed]
+
+
+def host_of(url: object) -> str:
+    """Host of an organisation's address, without the ``.api`` of its Web API.
+
+    >>> host_of("https://contoso.api.crm4.dynamics.com/")
+    'contoso.crm4.dynamics.com'
+    """
+    host = str(url).lower().partition("://")[2] or str(url).lower()
+    return host.split("/", 1)[0].split(":", 1)[0].replace(".api.crm", ".crm", 1)
+
+
+def _organisations(parts: Sequence[Part]) -> dict[str, str]:
+    """Organisation host -> environment, as far as the environments or common flows tell."""
+    wanted = {h for p in parts if "environment_id" in p.frame for h in _hosts(p.frame["environment_id"])}
+    if not wanted:
+        return {}
+    known: dict[str, str] = {}
+    for part in parts:
+        if part.table == "environments":
+            told = part.frame.dropna(subset=["org_url"])
+            known.update(zip(map(host_of, told["org_url"]), told["environment_id"], strict=True))
+    left = wanted - known.keys()
+    if left:
+        known.update(_by_flows([p for p in parts if p.table == "flows"], left))
+    return {h: e for h, e in known.items() if h in wanted}
+
+
+def _hosts(ids: pd.Series) -> Iterable[str]:
+    """Environment ids are names without a dot; hosts have one."""
+    return [v for v in ids.dropna().unique() if "." in v]
+
+
+def _by_flows(parts: Sequence[Part], hosts: set[str]) -> dict[str, str]:
+    """The environment in which the flow service shows most of an organisation's workflows."""
+    if not parts:
+        return {}
+    flows = pd.concat([p.frame[FLOW_IDS] for p in parts], ignore_index=True)
+    mine = flows[flows["environment_id"].isin(hosts)]
+    theirs = flows[~flows["environment_id"].isin(hosts) & (flows["environment_id"] != schema.NO_ENVIRONMENT)]
+    pairs = mine[["environment_id", "workflow_id"]].merge(
+        theirs[["environment_id", "workflow_id"]].dropna(), on="workflow_id", suffixes=("_host", "")
+    )
+    counts = pairs.value_counts(["environment_id_host", "environment_id"]).reset_index()
+    best = counts.drop_duplicates("environment_id_host")
+    return dict(zip(best["environment_id_host"], best["environment_id"], strict=True))
+
+
+def _aliases(parts: Sequence[Part]) -> pd.Series:
+    """Flow id to follow, by environment and other id of the flow."""
+    if not parts:
+        return pd.Series(dtype=schema.TEXT)
+    named = [p.frame[FLOW_IDS] for p in parts if p.family not in BY_WORKFLOW]
+    shown = pd.concat([*named, parts[0].frame[FLOW_IDS].iloc[:0]], ignore_index=True)
+    rows = [
+        pd.DataFrame({"key": _key(shown["environment_id"], shown[column]), "flow_id": shown["flow_id"]})
+        for column in ("workflow_id", "workflow_unique_id")
+    ]
+    names = pd.Index(_key(shown["environment_id"], shown["flow_id"]))
+    for part in parts:
+        if part.family in BY_WORKFLOW:
+            frame = part.frame
+            unique = _key(frame["environment_id"], frame["workflow_unique_id"])
+            found = pd.DataFrame(
+                {"key": _key(frame["environment_id"], frame["flow_id"]), "flow_id": frame["workflow_unique_id"]}
+            )
+            rows.append(found[unique.isin(names).to_numpy()])
+    both = pd.concat(rows, ignore_index=True).dropna()
+    both = both[~both["key"].isin(names)].drop_duplicates("key")
+    return both.set_index("key")["flow_id"]
+
+
+def _key(environment: pd.Series, flow: pd.Series) -> pd.Series:
+    return environment + " " + flow
+
+
+def _renamed(part: Part, aliases: pd.Series) -> Part:
+    frame = part.frame
+    if "flow_id" not in frame or "environment_id" not in frame or frame.empty:
+        return part
+    found = _key(frame["environment_id"], frame["flow_id"]).map(aliases).astype(schema.TEXT)
+    if found.isna().all():
+        return part
+    return replace(part, frame=frame.assign(flow_id=found.fillna(frame["flow_id"])))
+
+
+def _replaced(part: Part, column: str, names: dict[str, str]) -> Part:
+    if column not in part.frame or not set(_hosts(part.frame[column])) & names.keys():
+        return part
+    values = part.frame[column]
+    return replace(part, frame=part.frame.assign(**{column: values.map(names).astype(schema.TEXT).fillna(values)}))
