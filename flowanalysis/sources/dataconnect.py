@@ -17,7 +17,7 @@ from flowanalysis.sources import graphrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.records import folded, records
-from flowanalysis.sources.values import fold, get, items, text
+from flowanalysis.sources.values import fold, items, text
 
 SOURCE = "dataconnect"
 Row = Mapping[str, Any]
@@ -128,12 +128,17 @@ def _shared_with(row: Row) -> Iterator[dict[str, Any]]:
         yield {"principal_id": everybody, "principal_kind": "everyone"}
         return
     for who in items(row.get("sharedwith")):
-        kind = KINDS.get(str(get(who, "TypeV2") or get(who, "Type")).lower(), "unknown")
-        key = fold(get(who, "AadObjectId")) or fold(get(who, "UPN")) or fold(get(who, "Email"))
+        kind = KINDS.get(str(_told(who, "TypeV2") or _told(who, "Type")).lower(), "unknown")
+        key = fold(_told(who, "AadObjectId")) or fold(_told(who, "UPN")) or fold(_told(who, "Email"))
         if kind == "sharepoint_group":
-            key = f"{fold(row['siteid'])}/{fold(get(who, 'Name'))}"
+            key = f"{fold(row['siteid'])}/{fold(_told(who, 'Name'))}"
         if key:
             yield {"principal_id": key, "principal_kind": kind}
+
+
+def _told(who: Row, key: str) -> Any:
+    """The value of a key in any spelling: the documentation and the data disagree, and Parquet may hold both."""
+    return next((v for k, v in who.items() if k.lower() == key.lower() and v is not None), None)
 
 
 def _group(gather: Gather, row: Row, export: str) -> None:
@@ -141,8 +146,8 @@ def _group(gather: Gather, row: Row, export: str) -> None:
     key = f"{fold(row['siteid'])}/{fold(row.get('displayname'))}"
     gather.add("groups", {"group_id": key, "display_name": text(row.get("displayname")), "kind": "unknown"}, export)
     for who in items(row["members"]):
-        member = fold(get(who, "AadObjectId")) or fold(get(who, "UPN"))
-        kind = KINDS.get(str(get(who, "TypeV2") or get(who, "Type")).lower(), "unknown")
+        member = fold(_told(who, "AadObjectId")) or fold(_told(who, "UPN"))
+        kind = KINDS.get(str(_told(who, "TypeV2") or _told(who, "Type")).lower(), "unknown")
         if member:
             line = {"group_id": key, "member_id": member, "member_kind": kind, "relation": "member"}
             gather.add("memberships", line, export)
@@ -151,7 +156,7 @@ def _group(gather: Gather, row: Row, export: str) -> None:
 def _site(gather: Gather, row: Row, export: str) -> None:
     url = (text(row["url"]) or "").rstrip("/")
     found = {"resource_id": url.lower(), "kind": "sharepoint_site", "url": url}
-    title = text(get(row.get("rootweb") or {}, "Title"))
+    title = text(_told(row.get("rootweb") or {}, "Title"))
     gather.add("resources", {**found, "display_name": title}, export)
 
 

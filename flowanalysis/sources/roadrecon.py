@@ -27,7 +27,7 @@ def recognise(document: Document) -> str | None:
     if document.form != "sqlite" or document.path is None:
         return None
     try:
-        return "ROADrecon database" if MARK <= _tables(document) else None
+        return "ROADrecon database" if _tables(document) >= MARK else None
     except sqlite3.DatabaseError:
         return None
 
