@@ -249,8 +249,8 @@ def pair(frame: pd.DataFrame, column: str) -> pa.Array:
 
 def split(names: Names, codes: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
     """Environment and id of codes of flows or connections."""
-    text = pd.Series(names.text(codes)).str.partition(SEPARATOR)
-    return text[0].astype(TEXT).array, text[2].astype(TEXT).array
+    parts = pc.split_pattern(_arrow(names.text(codes)), SEPARATOR, max_splits=1)
+    return tuple(TEXT.__from_arrow__(pc.list_element(parts, place)) for place in (0, 1))
 
 
 def _arrow(column: object) -> pa.Array:

@@ -1,0 +1,389 @@
+"""The least privilege gap: rights granted and not needed, rights needed and not granted.
+
+A right is needed when a step of a flow needs it and the step runs on a stored connection of the account. Steps on
+connections of whoever starts the flow count for nobody. What cannot be known is said, never guessed:
+
+* a need whose resource is an expression or part of the connection may be for any resource of its family, so that
+  no grant of that family is called *not needed*;
+* a flow whose definition was not read may need anything its accounts hold;
+* a right is called *missing* only where grants of the same family were collected at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+
+from flowanalysis import matrices
+from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
+from flowanalysis.analysis.privileges import account_tiers
+from flowanalysis.analysis.reach import Reach, covered, level_names, main_reach, reach, resource_kinds, who
+from flowanalysis.codes import SEPARATOR, pair, split
+from flowanalysis.errors import UnknownName
+from flowanalysis.matrices import Matrix
+from flowanalysis.schema import TEXT
+from flowanalysis.tenant import Tenant
+
+SIDES = ("missing", "excess")
+STATES = ("found", "unknown")
+EXCESS_REASONS = (
+    "never_needed",
+    "needed_by_other_flows",
+    "level_too_high",
+    "definition_not_read",
+    "unknown_resource",
+    "unknown_level",
+)
+MISSING_REASONS = ("not_granted", "level_too_low", "unknown_level", "role_may_carry", "grants_not_collected")
+BROKEN = (
+    "missing_reference",
+    "unbound_reference",
+    "missing_connection",
+    "external_account",
+    "unknown_account",
+    "not_collected",
+)
+REASONS = tuple(dict.fromkeys((*EXCESS_REASONS, *MISSING_REASONS, *BROKEN)))
+TABLES = {
+    "needs": "what flows need is not known, so nothing can be called excess or missing",
+    "grants": "what accounts may do is not known, so nothing can be called excess or missing",
+    "connections": "the accounts behind flows are not known",
+    "flow_connections": "the connections of flows are not known",
+    "memberships": "rights through groups are not seen",
+}
+HIGH_TIER = 1
+
+
+def least_privilege_gap(
+    tenant: Tenant,
+    accounts: str | Iterable[str] | None = None,
+    *,
+    flow: str | None = None,
+    side: str | None = None,
+) -> pd.DataFrame:
+    """Missing and excess rights of the accounts that flows run as, measured by all their flows or by one.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    accounts : str or iterable of str, optional
+        Object ids or user principal names. Default: all accounts that a flow runs as.
+    flow : str, optional
+        Id of a flow, or ``environment/flow``: only its accounts, only its needs; then *other flows* in a reason are
+        all flows but this one.
+    side : str, optional
+        ``missing`` or ``excess``; both by default.
+
+    Returns
+    -------
+    DataFrame
+        Missing rights have one row for each step that needs one, excess rights one row for each account and resource
+        granted: account_id (NA when not known), side, state (found | unknown), resource_id, resource_kind, granted
+        and needed (none < read < write < owner < full; needed NA when the level is not known), reason, via (direct |
+        group; NA for missing), environment_id, flow_id, step (the proof of a missing right; NA for excess).
+        Ids are categorical. ``attrs["coverage"]`` names what was not collected.
+
+        Reasons of excess: never_needed (by any flow of the tenant), needed_by_other_flows (only by flows that run as
+        somebody else), level_too_high (a lower level would do); unknown: definition_not_read, unknown_resource,
+        unknown_level. Reasons of missing: not_granted, level_too_low; unknown: grants_not_collected (none of that
+        family), role_may_carry (the account holds a role of tier 0 or 1), unknown_level, or why the account of the
+        step is not known.
+
+    Examples
+    --------
+    >>> from flowanalysis import schema
+    >>> tenant = Tenant({
+    ...     "flow_connections": schema.frame("flow_connections", [
+    ...         {"environment_id": "e", "flow_id": "f", "alias": "a", "connection_id": "c"}]),
+    ...     "connections": schema.frame("connections", [
+    ...         {"environment_id": "e", "connection_id": "c", "created_by_id": "ann"}]),
+    ...     "needs": schema.frame("needs", [
+    ...         {"environment_id": "e", "flow_id": "f", "step": "s", "alias": "a", "level": "read",
+    ...          "resource": "ledger", "state": "known"}]),
+    ...     "grants": schema.frame("grants", [{"principal_id": "ann", "resource_id": "payroll", "level": "read"}]),
+    ... })
+    >>> least_privilege_gap(tenant)[["side", "resource_id", "reason"]].to_numpy().tolist()
+    [['missing', 'ledger', 'not_granted'], ['excess', 'payroll', 'never_needed']]
+    """
+    one = None if flow is None else flow_code(tenant, flow)
+    needed = demand(tenant) if one is None else demand_of(tenant, one)
+    found = _subjects(tenant, accounts, one)
+    parts = []
+    if side in (None, "missing"):
+        parts.append(_missing(tenant, found, needed, everybody=accounts is None))
+    if side in (None, "excess"):
+        parts.append(_excess(tenant, found, needed))
+    rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    return covered(rows, tenant, TABLES, essential=("needs", "grants", "connections", "flow_connections"))
+
+
+def _subjects(tenant: Tenant, accounts: str | Iterable[str] | None, flow: int | None) -> Reach:
+    codes = tenant.codes
+    if accounts is not None:
+        return reach(codes, who(tenant, accounts))
+    if flow is not None:
+        return reach(codes, codes.runs_as[[flow]].indices)
+    whole, running = main_reach(tenant), np.unique(codes.runs_as.indices)
+    return whole if len(running) == len(whole.principals) else rows_of(whole, whole.place[running])
+
+
+def flow_code(tenant: Tenant, flow: str) -> int:
+    """Code of a flow named by its id, or by environment and id with a slash between.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such flow, or the id occurs in several environments.
+    """
+    environment, _, flow_id = flow.lower().rpartition("/")
+    names = tenant.codes.flows
+    if environment:
+        code = names.code(environment + SEPARATOR + flow_id)
+        places = [code] if code >= 0 else []
+    else:
+        places = np.flatnonzero(pc.ends_with(names.values, SEPARATOR + flow_id).to_numpy(zero_copy_only=False))
+    if len(places) == 1:
+        return int(places[0])
+    problem = "is in several environments" if len(places) else "is not known"
+    raise UnknownName("flow", flow, tenant.flows["flow_id"].head(2_000), remedy=f"It {problem}; give environment/flow.")
+
+
+def rows_of(found: Reach, rows: np.ndarray) -> Reach:
+    """Some rows of a reach, ascending."""
+    place = np.full(len(found.place), -1, np.int32)
+    place[found.principals[rows]] = np.arange(len(rows), dtype=np.int32)
+    return Reach(found.principals[rows], found.ways[rows], found.levels[rows], place)
+
+
+def granted_levels(tenant: Tenant, found: Reach) -> Matrix:
+    """Levels as granted, at the very resources that grants name, without what lies inside them."""
+    codes = tenant.codes
+    if codes.granted is codes.held:
+        return found.levels
+    return matrices.strongest(found.ways, codes.held)
+
+
+def needed_inside(tenant: Tenant, needed: Demand) -> Matrix:
+    """Account x resource: highest level that the account's flows need on the resource or inside it."""
+    codes, needs = tenant.codes, needed.by_account
+    if codes.granted is codes.held:
+        return needs
+    return matrices.strongest(codes.cover, needs.T.tocsr()).T.tocsr()
+
+
+def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
+    """The values at the entries of another matrix of that shape; 0 where there is none."""
+    width = max(entries.shape[1], 1)
+    keys = matrices.row_of(entries).astype(np.int64) * width + entries.indices
+    wanted = matrices.row_of(values).astype(np.int64) * width + values.indices
+    spots = np.searchsorted(keys, wanted)
+    spots[spots == len(keys)] = 0
+    same = keys[spots] == wanted if len(keys) else np.zeros(len(wanted), bool)
+    result = np.zeros(entries.nnz, values.data.dtype)
+    result[spots[same]] = values.data[same]
+    return result
+
+
+def _excess(tenant: Tenant, found: Reach, needed: Demand) -> pd.DataFrame:
+    codes, entries = tenant.codes, granted_levels(tenant, found)
+    level = aligned(entries, needed_inside(tenant, needed)[found.principals])
+    vague = aligned(entries, needed.vague[found.principals]).astype(bool)
+    beyond = np.flatnonzero(entries.data > level)
+    account, resource = found.principals[matrices.row_of(entries)[beyond]], entries.indices[beyond]
+    level = level[beyond]
+    family = np.uint64(1) << family_of(tenant)[resource].astype(np.uint64)
+    reason = np.select(
+        [
+            needed.unread[account],
+            (needed.families[account] & family) > 0,
+            vague[beyond],
+            level > 0,
+            needed.anywhere[resource],
+        ],
+        [3, 4, 5, 2, 1],
+        default=0,
+    ).astype(np.int8)
+    direct = aligned(entries, codes.held[found.principals])[beyond] == entries.data[beyond]
+    none = np.full(len(beyond), -1)
+    return _frame(
+        tenant,
+        account=account,
+        side=np.full(len(beyond), SIDES.index("excess")),
+        state=(reason >= EXCESS_REASONS.index("definition_not_read")).astype(np.int8),
+        resource=resource,
+        granted=entries.data[beyond],
+        needed=level,
+        reason=reason,
+        via=direct.astype(np.int8),
+        flow=none,
+        step=pd.array([pd.NA] * len(beyond), dtype=TEXT),
+    )
+
+
+def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> pd.DataFrame:
+    """Needs that the account does not hold, one row for each step."""
+    rows = needed.rows
+    place = np.where(rows["account"] >= 0, found.place[rows["account"]], -1)
+    mine = (place >= 0) | (everybody & (rows["account"].to_numpy() < 0))
+    rows, place = rows[mine], place[mine]
+    held = levels_at(found.levels, place, rows["resource"].to_numpy())
+    held[rows["own"].to_numpy()] = 4
+    wanted = rows["level"].to_numpy()
+    short = (held < np.maximum(wanted, 1)) | (rows["account"].to_numpy() < 0)
+    rows, held, wanted = rows[short], held[short], wanted[short]
+    reason = _missing_reason(tenant, rows, held, wanted)
+    state = (~np.isin(reason, [REASONS.index("not_granted"), REASONS.index("level_too_low")])).astype(np.int8)
+    return _frame(
+        tenant,
+        account=rows["account"].to_numpy(),
+        side=np.full(len(rows), SIDES.index("missing")),
+        state=state,
+        resource=rows["resource"].to_numpy(),
+        granted=held,
+        needed=np.where(wanted > 0, wanted, -1),
+        reason=reason,
+        via=np.full(len(rows), -1, np.int8),
+        flow=rows["flow"].to_numpy(),
+        step=rows["step"].array,
+    )
+
+
+def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Values of single places of a matrix; 0 where there is none, or where row is -1."""
+    width = max(levels.shape[1], 1)
+    keys = matrices.row_of(levels).astype(np.int64) * width + levels.indices
+    wanted = row.astype(np.int64) * width + column
+    spots = np.searchsorted(keys, wanted)
+    spots[spots == len(keys)] = 0
+    same = (keys[spots] == wanted) & (row >= 0) if len(keys) else np.zeros(len(row), bool)
+    return np.where(same, levels.data[spots] if len(keys) else 0, 0).astype(np.int8)
+
+
+def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Why a need is not met, as places in `REASONS`."""
+    tiers = account_tiers(tenant)
+    high = tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])
+    families = family_of(tenant)
+    seen = np.unique(families[tenant.codes.held.indices])
+    unknown = (rows["account"] < 0).to_numpy()
+    why = np.array(
+        [REASONS.index(r) if r in REASONS else REASONS.index("unknown_account") for r in rows["why"]], np.int8
+    )
+    return np.select(
+        [
+            unknown,
+            ~np.isin(families[rows["resource"]], seen),
+            rows["account"].isin(high).to_numpy(),
+            wanted == 0,
+            held > 0,
+        ],
+        [
+            why,
+            *(REASONS.index(r) for r in ("grants_not_collected", "role_may_carry", "unknown_level", "level_too_low")),
+        ],
+        default=REASONS.index("not_granted"),
+    ).astype(np.int8)
+
+
+def _frame(
+    tenant: Tenant,
+    *,
+    account: np.ndarray,
+    side: np.ndarray,
+    state: np.ndarray,
+    resource: np.ndarray,
+    granted: np.ndarray,
+    needed: np.ndarray,
+    reason: np.ndarray,
+    via: np.ndarray,
+    flow: np.ndarray,
+    step: pd.api.extensions.ExtensionArray,
+) -> pd.DataFrame:
+    environment, flow_id = flow_texts(tenant, flow)
+    return pd.DataFrame(
+        {
+            "account_id": tenant.codes.principals.category(account),
+            "side": pd.Categorical.from_codes(side, categories=pd.Index(SIDES, dtype=TEXT)),
+            "state": pd.Categorical.from_codes(state, categories=pd.Index(STATES, dtype=TEXT)),
+            "resource_id": tenant.codes.resources.category(resource),
+            "resource_kind": resource_kinds(tenant).take(resource),
+            "granted": level_names(granted),
+            "needed": level_names(needed),
+            "reason": pd.Categorical.from_codes(reason, categories=pd.Index(REASONS, dtype=TEXT)),
+            "via": pd.Categorical.from_codes(via, categories=pd.Index(["group", "direct"], dtype=TEXT)),
+            "environment_id": environment,
+            "flow_id": flow_id,
+            "step": step,
+        }
+    )
+
+
+def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
+    """Environment and flow id of flow codes; NA for -1."""
+    known, places = np.unique(flow, return_inverse=True)
+    environment, flow_id = split(tenant.codes.flows, known)
+    return environment.take(places), flow_id.take(places)
+
+
+def flow_gap(tenant: Tenant) -> pd.DataFrame:
+    """How well the rights of its accounts fit each flow.
+
+    Returns
+    -------
+    DataFrame
+        One row for each flow that runs as some account: environment_id, flow_id, accounts, granted (rights of these
+        accounts, one for each account and resource), needed (settled needs, one for each account and resource),
+        missing (needs not met, known as such), unknown (needs about which nothing can be said, and needs without a
+        resource), excess (rights that this flow does not need at that level), never_needed (the part of the excess
+        that no flow of the tenant needs), needed_by_other_flows (the part that another flow needs on that resource).
+        Excess is counted whether or not the flow has needs with unknown resources: see `unknown`.
+    """
+    codes, needed = tenant.codes, demand(tenant)
+    pairs = codes.runs_as
+    flow, account = matrices.row_of(pairs), pairs.indices
+    whole = main_reach(tenant)
+    entries = granted_levels(tenant, whole)
+    rights = np.diff(entries.indptr)[whole.place[account]]
+    idle = np.bincount(matrices.row_of(entries), weights=~needed.anywhere[entries.indices], minlength=entries.shape[0])
+    result = pd.DataFrame({"flow": flow, "accounts": 1, "granted": rights, "never_needed": idle[whole.place[account]]})
+    result = result.groupby("flow", sort=True).sum().astype(np.int64)
+    used, matched = _matched(tenant, whole, entries)
+    gaps = least_privilege_gap(tenant, side="missing")
+    at = codes.flows.codes(pair(gaps, "flow_id"))
+    found = (gaps["state"] == "found").to_numpy()
+    size = len(codes.flows)
+    result["needed"] = used[result.index]
+    result["missing"] = _distinct(gaps[found], at[found], size)[result.index]
+    result["unknown"] = (_distinct(gaps[~found], at[~found], size) + needed.open_needs)[result.index]
+    result["excess"] = result["granted"] - matched[result.index]
+    result["needed_by_other_flows"] = result["excess"] - result["never_needed"]
+    names = dict(zip(("environment_id", "flow_id"), flow_texts(tenant, result.index.to_numpy()), strict=True))
+    order = ["accounts", "granted", "needed", "missing", "unknown", "excess", "never_needed", "needed_by_other_flows"]
+    return covered(pd.DataFrame({**names, **{c: result[c].to_numpy() for c in order}}), tenant, TABLES)
+
+
+def _distinct(gaps: pd.DataFrame, flow: np.ndarray, size: int) -> np.ndarray:
+    """Number of distinct (account, resource) for each flow."""
+    keys = pd.DataFrame(
+        {"flow": flow, "account": gaps["account_id"].cat.codes.array, "r": gaps["resource_id"].cat.codes.array}
+    )
+    return np.bincount(keys.drop_duplicates()["flow"], minlength=size)
+
+
+def _matched(tenant: Tenant, whole: Reach, entries: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """For each flow: distinct needs, and rights that the flow needs at their level."""
+    codes, rows = tenant.codes, demand(tenant).rows
+    rows = rows[rows["account"] >= 0]
+    needs = rows.groupby(["flow", "account", "resource"], as_index=False, sort=False)["level"].max()
+    used = np.bincount(needs["flow"], minlength=len(codes.flows))
+    if codes.granted is not codes.held:
+        places, counts = matrices.spans(codes.cover_up, needs["resource"].to_numpy())
+        needs = needs.loc[needs.index.repeat(counts)].assign(resource=codes.cover_up.indices[places])
+        needs = needs.groupby(["flow", "account", "resource"], as_index=False, sort=False)["level"].max()
+    held = levels_at(entries, whole.place[needs["account"]], needs["resource"].to_numpy())
+    fits = (held > 0) & (needs["level"].to_numpy() >= held)
+    return used, np.bincount(needs["flow"][fits], minlength=len(codes.flows))
