@@ -13,6 +13,7 @@ from typing import Any
 
 from flowanalysis.definitions import parse
 from flowanalysis.definitions.expressions import Scope
+from flowanalysis.definitions.needs import needs_of
 from flowanalysis.schema import NO_ENVIRONMENT
 
 __all__ = ["Definition", "read_definition"]
@@ -105,6 +106,7 @@ def read_definition(
     )
     found = parse.steps(definition, declared, scope)
     trigger = next((s for s in found if s.kind == "trigger"), None)
+    needs = [need for step in found for need in needs_of(step, scope, swaggers)]
     return Definition(
         wrapper=wrapped.wrapper,
         flow_id=ids["flow_id"],
@@ -118,7 +120,7 @@ def read_definition(
         operations=tuple(sorted({_operation(s) for s in found if s.connection})),
         steps=[_step_row(s, ids) for s in found],
         references=[_reference_row(r, ids) for r in declared.values()],
-        needs=[],
+        needs=[need.row(ids) for need in needs],
         marks=[],
     )
 

@@ -150,36 +150,55 @@ class Scope:
                 at += 1
             elif tokens[at][4] != ")":
                 return UNKNOWN, at
-        return self._apply(name.lower(), arguments, depth), at + 1
+        keys, at = _accessors(tokens, at + 1)
+        return self._apply(name.lower(), arguments, keys, depth), at
 
-    def _apply(self, name: str, arguments: list[Value], depth: int) -> Value:
-        if name == "concat":
+    def _apply(self, name: str, arguments: list[Value], keys: list[str], depth: int) -> Value:
+        if name == "concat" and not keys:
             return join(arguments)
         if len(arguments) != 1 or arguments[0].state == EXPRESSION:
             return UNKNOWN
         text, state = arguments[0]
-        if name in _PURE:
+        if name in _PURE and not keys:
             return Value(_PURE[name](text), state)
         if name == "parameters":
-            return self._parameter(text, depth)
-        if name in {"variables", "outputs"}:
-            return self._constant(name, text, depth)
+            return self._parameter(text, keys, depth)
+        if name in {"variables", "outputs", "body"}:
+            return self._constant("variables" if name == "variables" else "outputs", text, keys, depth)
         return UNKNOWN
 
-    def _parameter(self, name: str, depth: int) -> Value:
+    def _parameter(self, name: str, keys: list[str], depth: int) -> Value:
         spec = self._parameters.get(name)
         if not isinstance(spec, dict):
             return UNKNOWN
         metadata = spec.get("metadata")
         schema_name = metadata.get("schemaName") if isinstance(metadata, dict) else None
         given = self._given.get(str(schema_name).lower()) if schema_name else None
-        value = self.value(spec.get("defaultValue") if given is None else given, depth=depth + 1)
-        if value.state not in {KNOWN, ENVIRONMENT_VARIABLE}:
-            return UNKNOWN
-        return Value(value.text, ENVIRONMENT_VARIABLE if schema_name else value.state)
+        value = self._inside(spec.get("defaultValue") if given is None else given, keys, depth)
+        return value._replace(state=ENVIRONMENT_VARIABLE) if schema_name and value.state == KNOWN else value
 
-    def _constant(self, kind: str, name: str, depth: int) -> Value:
+    def _constant(self, kind: str, name: str, keys: list[str], depth: int) -> Value:
         if self._constants is None:
             self._constants = {(k, n): v for k, n, v in self._find()} if self._find else {}
-        value = self.value(self._constants.get((kind, name.lower())), depth=depth + 1)
+        raw = self._constants.get((kind, name.lower()))
+        return self._inside(raw, keys, depth)
+
+    def _inside(self, raw: object, keys: list[str], depth: int) -> Value:
+        """The fixed value at `keys` inside `raw`, following one expression on the way."""
+        for at, key in enumerate(keys):
+            if isinstance(raw, str) and raw.startswith("@") and depth <= DEEPEST:
+                return self._text(raw + "".join(f"['{k}']" for k in keys[at:]), depth + 1)
+            raw = raw.get(key) if isinstance(raw, dict) else None
+        value = self.value(raw, depth=depth + 1)
         return value if value.state in {KNOWN, ENVIRONMENT_VARIABLE} else UNKNOWN
+
+
+def _accessors(tokens: list[re.Match[str]], at: int) -> tuple[list[str], int]:
+    """Names in ``['a']?['b']`` after a call, and where they end."""
+    keys = []
+    while at + 2 < len(tokens) and tokens[at][4] in {"[", "?["} and tokens[at + 2][4] == "]":
+        if tokens[at + 1][1] is None:
+            break
+        keys.append(tokens[at + 1][1])
+        at += 3
+    return keys, at

@@ -16,7 +16,7 @@ import orjson
 from flowanalysis.definitions.expressions import HOLE, Scope, Value
 from flowanalysis.errors import DefinitionError
 
-__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "steps", "unwrap"]
+__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "path_segments", "steps", "unwrap"]
 
 DEEPEST = 64  # containers within containers; the designer stops at 8
 LARGEST = 32 * 2**20  # bytes of one definition
@@ -229,12 +229,14 @@ def actions(level: object, path: str = "", depth: int = 0) -> Iterator[tuple[str
 
 
 def constants(definition: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
-    """Variables that are set once and Compose actions, by lower-case name: their value cannot change later."""
+    """Variables set once, Compose and ParseJson actions, by lower-case name: their value cannot change later."""
     changed, found = set(), {}
     for _, name, node in actions(definition.get("actions")):
         kind, inputs = node.get("type"), node.get("inputs")
-        if kind == "Compose" and isinstance(inputs, str):
-            found["outputs", name.replace(" ", "_").lower()] = inputs
+        if kind == "Compose":
+            found["outputs", name.lower()] = inputs
+        elif kind == "ParseJson":
+            found["outputs", name.lower()] = mapping(inputs).get("content")
         elif kind == "InitializeVariable":
             entries = mapping(inputs).get("variables")
             for entry in entries if isinstance(entries, list) else ():
@@ -358,10 +360,10 @@ def _last_resort(inputs: Mapping[str, Any]) -> str | None:
 
 def shape_of(path: str) -> str:
     """A path with its changing parts as holes: ``/datasets/{}/tables/{}/items``."""
-    return "/".join(HOLE if "@" in part or "%" in part else part for part in _split(path))
+    return "/".join(HOLE if "@" in part or "%" in part else part for part in path_segments(path))
 
 
-def _split(path: str) -> list[str]:
+def path_segments(path: str) -> list[str]:
     """Path segments; slashes inside expressions do not count."""
     return re.split(r"/(?![^{]*\})", path)
 
