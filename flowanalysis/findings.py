@@ -96,7 +96,7 @@ def examine(tenant: Tenant, policy: Policy | None = None, previous: Tenant | Non
     context = Context(tenant, policy, previous)
     coverage = answerable(tenant, policy, previous)
     state = dict(zip(coverage["rule"], coverage["answerable"], strict=True))
-    parts = [_apply(rule, context, partial=state[rule.id] == "partly") for rule in RULES.values() if _runs(rule, state)]
+    parts = [_apply(rule, context) for rule in RULES.values() if state[rule.id] in ("full", "partly")]
     found = _stacked([f for f, _ in parts], COLUMNS)
     proof = _stacked([e for _, e in parts], EVIDENCE_COLUMNS)
     rank = found["severity"].map({s: i for i, s in enumerate(reversed(SEVERITIES))}).astype("int64")
@@ -125,23 +125,31 @@ def rule_table() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["rule", "title", "impact", "advice", "subject", "needs", "helps"], dtype=TEXT)
 
 
-def _runs(rule: Rule, state: dict[str, str]) -> bool:
-    return state[rule.id] in ("full", "partly")
-
-
 def _answer(rule: Rule, tenant: Tenant, policy: Policy, previous: Tenant | None) -> dict[str, str]:
     lacking = [t for t in rule.needs if not tenant.has(t)]
     if rule.previous:
         lacking += ["a month before"] if previous is None else []
         lacking += [f"{t} of the month before" for t in rule.needs if previous is not None and not previous.has(t)]
-    weak = [t for t in rule.helps if not tenant.has(t)]
+    weak = [t for t in rule.helps if not tenant.has(t)] + ([] if lacking else _holes(rule, tenant))
     answer = "no" if lacking else "partly" if weak else "full"
     if not policy.enabled(rule.id):
         answer, lacking, weak = "off", [], []
     return {"rule": rule.id, "title": rule.title, "answerable": answer, "missing": ", ".join(lacking + weak)}
 
 
-def _apply(rule: Rule, context: Context, *, partial: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _holes(rule: Rule, tenant: Tenant) -> list[str]:
+    """What a collected table lacks: flows without a definition, flows whose owners nobody told."""
+    holes = []
+    if {"definition_marks", "needs", "steps"} & set(rule.needs):
+        blind = int((~tenant.flows["has_definition"].fillna(True)).sum())
+        holes += [f"definitions of {blind:,} flows"] if blind else []
+    if "flow_owners" in rule.needs:
+        vague = int(tenant.flows["owner_source"].isin(["creator", "inventory"]).sum())
+        holes += [f"owners of {vague:,} flows, of which only the creator is known"] if vague else []
+    return holes
+
+
+def _apply(rule: Rule, context: Context) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of one rule, grouped by key into findings."""
     rows = rule.find(context)
     if rows.empty:
@@ -158,6 +166,7 @@ def _apply(rule: Rule, context: Context, *, partial: bool) -> tuple[pd.DataFrame
     found["severity"] = _severity(rule.id, reach, importance, context.policy)
     for column in ("title", "advice", "impact"):
         found[column] = first[column].fillna(_filled(getattr(rule, column), reach, first.index))
+    partial = not context.tenant.has(*rule.helps)
     weak = np.bincount(code, weights=rows["partial"].fillna(True).to_numpy(float)) > 0
     found["confidence"] = np.where(weak | partial, "partial", "full")
     found["evidence"] = proof["finding_id"].value_counts().reindex(ids).to_numpy()

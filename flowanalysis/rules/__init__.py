@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from flowanalysis.rules import connections, ownership
+from flowanalysis.rules import connections, ownership, security, service_accounts
 from flowanalysis.rules.base import Rule
 
 __all__ = ["RULES", "Rule"]
 
-FAMILIES = (ownership, connections)
+FAMILIES = (ownership, connections, service_accounts, security)
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for family in FAMILIES for rule in family.RULES})

@@ -7,9 +7,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from flowanalysis import reference
 from flowanalysis.analysis import identities as people
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.policy import Policy
+from flowanalysis.register import check_register
 from flowanalysis.rules.base import FLOW
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
@@ -207,6 +209,20 @@ class Context:
         return uses.assign(account_id=self.resolved(uses["account_id"]), fid=self.fid(uses))
 
     @cached_property
+    def register_check(self) -> pd.DataFrame:
+        """How reality differs from the register."""
+        return check_register(self.tenant, self.policy)
+
+    @cached_property
+    def flows_run_by(self) -> pd.Series:
+        """Account to the number of running flows that it owns or stands behind."""
+        running = self.flows["running"].to_numpy(bool)
+        run = self.uses.loc[self.uses["fid"] >= 0, ["account_id", "fid"]]
+        own = pd.DataFrame({"account_id": self.flows["owner_id"], "fid": np.arange(len(self.flows))})
+        pairs = pd.concat([run, own]).dropna().drop_duplicates()
+        return pairs[running[pairs["fid"].to_numpy(int)]].groupby("account_id").size()
+
+    @cached_property
     def last_run(self) -> pd.Series:
         """Time of the last run of each flow, from the flow list or the runs; NA where neither tells."""
         runs = self.tenant.runs
@@ -219,14 +235,26 @@ class Context:
 
     @cached_property
     def premium(self) -> np.ndarray:
-        """True for each flow with a premium connector or step, as far as known."""
-        marks = self.tenant.definition_marks
-        marked = self.count(self.fid(marks[marks["mark"] == "premium_connector"])) > 0
-        tiers = self.tenant.connectors
-        dear = tiers.loc[tiers["tier"] == "Premium", "connector_id"]
-        declared = self.tenant.flow_connections
-        hit = declared["connector_id"].isin(dear) | (declared["tier"] == "Premium").fillna(False)
-        return marked | (self.count(self.fid(declared[hit.astype(bool)])) > 0)
+        """True for each flow with a premium connector or a web request, as far as known."""
+        marks, steps, declared = self.tenant.definition_marks, self.tenant.steps, self.tenant.flow_connections
+        marked = marks["mark"] == "premium_connector"
+        web = steps["type"].isin(["Http", "HttpWebhook"]) | (
+            (steps["type"] == "Request") & (steps["kind"] == "trigger")
+        )
+        # A button or an app starts a flow through a request trigger too, and needs no premium licence for it.
+        manual = self.flows["trigger_kind"].isin(["Button", "PowerApp", "PowerAppV2", "Skills"]).to_numpy(bool)
+        web_flows = self.count(self.fid(steps[(web & steps["connector_id"].isna()).fillna(False).astype(bool)])) > 0
+        hit = declared["connector_id"].isin(self._premium_connectors) | (declared["tier"] == "Premium").fillna(False)
+        on = self.count(self.fid(declared[hit.astype(bool)])) > 0
+        return (self.count(self.fid(marks[marked.fillna(False).astype(bool)])) > 0) | on | (web_flows & ~manual)
+
+    @cached_property
+    def _premium_connectors(self) -> pd.Series:
+        """By the tenant's own list; by the list of known connectors where that is silent."""
+        own, known = self.tenant.connectors, reference.table("connectors")
+        told = own.loc[own["tier"].isin(["Standard", "Premium"]), "connector_id"]
+        rest = known.loc[(known["tier"] == "Premium") & ~known["connector"].isin(told), "connector"]
+        return pd.concat([own.loc[own["tier"] == "Premium", "connector_id"], rest])
 
 
 def _joined(env: pd.Series, flow: pd.Series) -> pd.Series:

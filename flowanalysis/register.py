@@ -1,0 +1,357 @@
+"""The register of service accounts: what a company says about them, and how reality differs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis import schema
+from flowanalysis.analysis.access import effective_permissions
+from flowanalysis.analysis.execution import execution_map, flow_accounts
+from flowanalysis.analysis.identities import classify
+from flowanalysis.errors import PolicyError, UnknownName
+from flowanalysis.policy import Policy, load_policy
+from flowanalysis.schema import TEXT
+from flowanalysis.tenant import Tenant
+from flowanalysis.text import cell
+
+__all__ = ["DIFFERENCES", "check_register", "draft", "members", "read", "write"]
+
+LEVELS = ("read", "write", "owner", "full")
+LIMIT = 10_000_000  # bytes of a register file
+#: What `check_register` can say.
+DIFFERENCES = {
+    "unregistered": "works as a service account and stands in no register",
+    "unseen": "stands in the register and is nowhere to be seen",
+    "owner_missing": "the register names no owner",
+    "owner_gone": "the owner named in the register is gone",
+    "beyond": "holds a right that was not approved",
+    "short": "lacks a right that was approved",
+    "review_overdue": "its review is overdue",
+    "other_kind": "is of another kind than registered",
+    "other_environment": "works in an environment that is not approved",
+    "other_licence": "lacks a licence that it is meant to have",
+}
+COLUMNS = ["account", "account_id", "difference", "detail", "resource"]
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """A register from CSV, as the table ``register``.
+
+    Raises
+    ------
+    PolicyError
+        When the file is missing, not text, lacks the column ``account``, or names an account twice.
+    UnknownName
+        When it has a column that no register has, with the nearest that do.
+    """
+    where = Path(path).name
+    try:
+        raw = Path(path).read_bytes()
+        text = raw[: LIMIT + 1].decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PolicyError(f"the register cannot be read ({error})", where=where) from None
+    if len(raw) > LIMIT:
+        raise PolicyError(f"{len(raw):,} bytes is too large for a register", where=where)
+    head = text.partition("\n")[0]
+    lines = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
+    known = schema.table("register").names
+    for column in lines.fieldnames or []:
+        if column not in known:
+            raise UnknownName(f"column of a register ({where})", column, known)
+    if "account" not in (lines.fieldnames or []):
+        raise PolicyError("the column account is missing", where=where, remedy=f"Columns: {', '.join(known)}")
+    return _rows(list(lines), where)
+
+
+def _rows(records: list[dict[str, str]], where: str) -> pd.DataFrame:
+    seen: dict[str, int] = {}
+    for number, record in enumerate(records, start=2):
+        for column, value in record.items():
+            record[column] = _unguarded((value or "").strip()) or None
+        account = (record["account"] or "").lower()
+        if not account or account in seen:
+            what = f"the account of line {seen[account]} again" if account in seen else "no account"
+            raise PolicyError(what, where=f"{where}, line {number}", remedy="One line for each account")
+        seen[account] = number
+        record["account"] = account
+        record["review_date"] = _date(record.get("review_date"), f"{where}, line {number}")
+    return schema.frame("register", records)
+
+
+def _unguarded(value: str) -> str:
+    """Undo the guard that `write` puts before what a spreadsheet would take for a formula."""
+    return value[1:] if value[:1] == "'" and cell(value[1:]) != value[1:] else value
+
+
+def _date(value: str | None, where: str) -> pd.Timestamp | None:
+    if value is None:
+        return None
+    try:
+        return pd.Timestamp(pd.to_datetime(value, format="ISO8601", utc=True))
+    except ValueError:
+        raise PolicyError(f"{value!r} is not a date", where=where, remedy="Write it as 2027-06-30") from None
+
+
+def write(rows: pd.DataFrame, path: str | Path) -> None:
+    """Write a register as CSV; no cell becomes a formula."""
+    out = rows.astype(object).where(rows.notna(), "")
+    out["review_date"] = (
+        rows["review_date"].dt.strftime("%Y-%m-%d").astype(object).where(rows["review_date"].notna(), "")
+    )
+    out.map(cell).to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def draft(tenant: Tenant, policy: Policy | None = None) -> pd.DataFrame:
+    """A register drafted from reality: service accounts in use, with what can be known of them.
+
+    Returns
+    -------
+    DataFrame
+        Table ``register``. Owner and deputy are the people who co-own most of its flows, and have to be
+        confirmed; allowed rights are what its steps need today; purpose and review date are left empty.
+    """
+    working = _working(tenant, policy)
+    people = _people_beside(tenant, working)
+    known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
+    ids = working["account_id"]
+    principal = working["account_kind"] == "service_principal"
+    name = ids.map(known["upn"]).where(~principal, ids.map(known["app_id"])).fillna(ids)
+    rows = {
+        "account": name.str.lower(),
+        "kind": principal.map({True: "service_principal", False: "user"}),
+        "owner": ids.map(people[0]),
+        "deputy": ids.map(people[1]),
+        "allowed_rights": ids.map(_needed(tenant)),
+        "environments": ids.map(_places(tenant).groupby("account_id")["environment_id"].agg(";".join)),
+        "licence": ids.map(_licences(tenant)),
+    }
+    return schema.frame("register", pd.DataFrame(rows).sort_values("account", ignore_index=True))
+
+
+def _working(tenant: Tenant, policy: Policy | None) -> pd.DataFrame:
+    """Accounts of the band service that own a flow or stand behind one of its connections."""
+    flows = tenant.flows[~tenant.flows["owner_source"].isin(["creator", "inventory"])]
+    ids = pd.concat([flows["owner_id"], flow_accounts(tenant)["account_id"]]).dropna().unique()
+    verdicts = classify(tenant, policy, only=ids)
+    chosen = verdicts[verdicts["band"] == "service"].sort_values("identity_id", ignore_index=True)
+    return chosen.rename(columns={"identity_id": "account_id", "kind": "account_kind"})
+
+
+def _places(tenant: Tenant) -> pd.DataFrame:
+    """account_id and environment_id: where accounts own or run flows."""
+    owned = tenant.flows[["owner_id", "environment_id"]].set_axis(["account_id", "environment_id"], axis=1)
+    run = flow_accounts(tenant)[["account_id", "environment_id"]]
+    both = pd.concat([owned, run]).dropna().drop_duplicates()
+    return both[both["environment_id"] != schema.NO_ENVIRONMENT].sort_values(["account_id", "environment_id"])
+
+
+def _people_beside(tenant: Tenant, working: pd.DataFrame) -> list[pd.Series]:
+    """Account to the person (UPN) who co-owns most of its flows, and to the next one."""
+    owners = tenant.flow_owners[tenant.flow_owners["role"].isin(["Owner", "CanEdit"])]
+    mine = tenant.flows.loc[
+        tenant.flows["owner_id"].isin(working["account_id"]), ["environment_id", "flow_id", "owner_id"]
+    ]
+    pairs = owners.merge(mine, on=["environment_id", "flow_id"])
+    alive = tenant.identities[(tenant.identities["kind"] == "user") & (tenant.identities["status"] == "active")]
+    pairs = pairs.merge(alive[["identity_id", "upn"]], left_on="principal_id", right_on="identity_id")
+    pairs = pairs[~pairs["principal_id"].isin(working["account_id"])]
+    counted = pairs.groupby(["owner_id", "upn"]).size().rename("flows").reset_index()
+    counted = counted.sort_values(["owner_id", "flows", "upn"], ascending=[True, False, True], ignore_index=True)
+    place = counted.groupby("owner_id").cumcount()
+    return [counted[place == n].set_index("owner_id")["upn"] for n in (0, 1)]
+
+
+def _needed(tenant: Tenant) -> pd.Series:
+    """Account to the rights that its steps need, as the register writes them."""
+    runs = execution_map(tenant)
+    runs = runs.loc[runs["reason"] == "ok", ["environment_id", "flow_id", "step", "account_id"]]
+    needs = tenant.needs[(tenant.needs["state"] == "known") & tenant.needs["level"].isin(LEVELS)]
+    both = needs.merge(runs, on=["environment_id", "flow_id", "step"])
+    both["rank"] = both["level"].map({v: i for i, v in enumerate(LEVELS)}).astype(int)
+    best = both.groupby(["account_id", "resource_kind", "resource"], as_index=False)["rank"].max()
+    level = best["rank"].map(dict(enumerate(LEVELS)))
+    text = best["resource_kind"] + "=" + best["resource"] + ":" + level
+    return text.groupby(best["account_id"]).agg(lambda t: ";".join(sorted(t)))
+
+
+def _licences(tenant: Tenant) -> pd.Series:
+    held = tenant.licences
+    name = held["sku_part_number"].fillna(held["sku_id"])
+    return name.groupby(held["identity_id"]).agg(lambda t: " + ".join(sorted(set(t.dropna()))))
+
+
+def members(tenant: Tenant, names: pd.Series) -> pd.Series:
+    """Ids of the identities that names in a register stand for: object id, UPN, mail or application id; else NA."""
+    known = tenant.identities
+    wanted = names.str.strip().str.lower().astype(TEXT)
+    found = pd.Series(pd.NA, index=names.index, dtype=TEXT)
+    for column in ("identity_id", "app_id", "upn", "mail"):
+        key = known[column].str.lower()
+        rows = known.assign(key=key)[key.isin(wanted.dropna()).fillna(False)]
+        rows = rows.sort_values("status", key=lambda s: s != "active", kind="stable").drop_duplicates("key")
+        found = found.fillna(wanted.map(rows.set_index("key")["identity_id"]).astype(TEXT))
+    return found
+
+
+def check_register(tenant: Tenant, policy: Policy | None = None) -> pd.DataFrame:
+    """How reality differs from the register.
+
+    Returns
+    -------
+    DataFrame
+        account (as registered, else its name), account_id (NA when no identity fits), difference (see
+        `DIFFERENCES`), detail (a sentence), resource. Sorted. A question whose tables were not collected
+        gives no rows; `flowanalysis.findings.answerable` says so.
+    """
+    policy = policy or load_policy()
+    listed = tenant.register.assign(account_id=members(tenant, tenant.register["account"]))
+    parts = [_unregistered(tenant, listed, policy), _unseen(tenant, listed), _owners(tenant, listed)]
+    if tenant.has("grants"):
+        parts.append(_rights(tenant, listed))
+    if tenant.has("licences"):
+        parts.append(_other_licence(tenant, listed))
+    parts += [_overdue(tenant, listed, policy), _other_kind(tenant, listed), _other_environment(tenant, listed)]
+    found = pd.concat([p.reindex(columns=COLUMNS).astype(TEXT) for p in parts], ignore_index=True)
+    return found.sort_values(COLUMNS, ignore_index=True, na_position="first")
+
+
+def _unregistered(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    working = _working(tenant, policy)
+    rest = working[~working["account_id"].isin(listed["account_id"])]
+    known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
+    name = rest["account_id"].map(known["upn"]).fillna(rest["account_id"].map(known["display_name"]))
+    detail = "looks like a service account: " + rest["signals"]
+    return rest.assign(account=name.fillna(rest["account_id"]), difference="unregistered", detail=detail)
+
+
+def _unseen(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    used = pd.concat([tenant.flows["owner_id"], flow_accounts(tenant)["account_id"]]).dropna()
+    owners = tenant.flow_owners["principal_id"]
+    rest = listed[~listed["account_id"].isin(used).fillna(False) & ~listed["account_id"].isin(owners).fillna(False)]
+    known = rest["account_id"].notna()
+    detail = np.where(known, "owns no flow and stands behind none", "no identity has this name")
+    return rest.assign(difference="unseen", detail=detail)
+
+
+def _owners(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    """Registered accounts whose owner is not named, or is named and not active."""
+    nobody = listed[listed["owner"].isna() | (listed["owner"].str.strip() == "").fillna(False)]
+    named = listed[~listed.index.isin(nobody.index)]
+    status = members(tenant, named["owner"]).map(
+        tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["status"]
+    )
+    words = status.fillna("nobody").map(
+        {
+            "disabled": "is disabled",
+            "deleted": "was deleted",
+            "purged_or_foreign": "is not in the directory",
+            "nobody": "is not known to the directory",
+        }
+    )
+    gone = named[words.notna()].assign(difference="owner_gone", detail=named["owner"] + " " + words)
+    return pd.concat([nobody.assign(difference="owner_missing", detail="the register names no owner"), gone])
+
+
+def approved(listed: pd.DataFrame) -> pd.DataFrame:
+    """Approved rights one by one: account, account_id, resource, level (rank 0 to 3)."""
+    rows = listed[["account", "account_id", "allowed_rights"]].dropna()
+    rows = rows.assign(right=rows["allowed_rights"].str.split(";")).explode("right", ignore_index=True)
+    text = rows["right"].astype(TEXT).str.strip().str.lower()
+    rows = rows.assign(resource=text.str.rsplit(":", n=1).str[0], level=text.str.rsplit(":", n=1).str[1])
+    rows["resource"] = rows["resource"].astype(TEXT).str.replace(r"^[a-z_]+=", "", regex=True)
+    rows["rank"] = rows["level"].map({v: i for i, v in enumerate(LEVELS)})
+    return rows[rows["rank"].notna() & (rows["resource"] != "")]
+
+
+def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    """Rights held beyond the approved ones, and approved ones that are not held."""
+    told = approved(listed.dropna(subset=["account_id"]))
+    accounts = told[["account", "account_id"]].drop_duplicates()
+    known = accounts[accounts["account_id"].isin(tenant.grants["principal_id"]) | accounts["account_id"].notna()]
+    if known.empty:
+        return pd.DataFrame(columns=COLUMNS)
+    held = effective_permissions(tenant, known["account_id"].tolist(), paths=False)
+    held = held[held["kind"] == "grant"][["identity_id", "resource_id", "level"]].astype(TEXT)
+    held["rank"] = held["level"].map({v: i for i, v in enumerate(LEVELS)})
+    held = held.merge(accounts, left_on="identity_id", right_on="account_id")
+    both = held.merge(
+        told,
+        left_on=["account_id", "resource_id"],
+        right_on=["account_id", "resource"],
+        how="outer",
+        suffixes=("", "_told"),
+    )
+    have, may = both["rank"].fillna(-1), both["rank_told"].fillna(-1)
+    both["account"] = both["account"].fillna(both["account_told"])
+    both["resource"] = both["resource"].fillna(both["resource_id"])
+    more = both[have > may]
+    less = both[have < may]
+    extra = (
+        "holds " + more["level"] + " on " + more["resource"] + ", approved is " + more["level_told"].fillna("nothing")
+    )
+    lack = (
+        "holds " + less["level"].fillna("nothing") + " on " + less["resource"] + ", approved is " + less["level_told"]
+    )
+    return pd.concat([more.assign(difference="beyond", detail=extra), less.assign(difference="short", detail=lack)])
+
+
+def _overdue(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.DataFrame:
+    grace = pd.Timedelta(days=policy.threshold("SVC-5", "review_grace_days"))
+    late = listed[(listed["review_date"] + grace < tenant.as_of).fillna(False)]
+    detail = "its review was due on " + late["review_date"].dt.strftime("%Y-%m-%d").astype(TEXT)
+    return late.assign(difference="review_overdue", detail=detail)
+
+
+def _other_kind(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    kind = listed["account_id"].map(tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["kind"])
+    wrong = listed["kind"].notna() & kind.isin(["user", "service_principal"]) & (kind != listed["kind"])
+    rows = listed[wrong.fillna(False).astype(bool)]
+    detail = "is a " + kind[rows.index].str.replace("_", " ") + ", registered as " + rows["kind"].str.replace("_", " ")
+    return rows.assign(difference="other_kind", detail=detail)
+
+
+def _other_environment(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    """Environments by id or name; where the register names one that nobody knows, nothing is claimed."""
+    rows = listed.dropna(subset=["account_id", "environments"])
+    told = rows.assign(place=rows["environments"].str.lower().str.split(";")).explode("place")
+    told["place"] = told["place"].astype(TEXT).str.strip()
+    known = tenant.environments
+    names = pd.concat([known["environment_id"], known["environment_id"]]).set_axis(
+        pd.concat([known["environment_id"].str.lower(), known["display_name"].str.lower()])
+    )
+    names = names[names.index.notna() & ~names.index.duplicated()]
+    told["environment_id"] = told["place"].map(names).astype(TEXT)
+    vague = told.loc[told["environment_id"].isna() & (told["place"] != "").fillna(False), "account_id"]
+    works = _places(tenant)
+    works = works[works["account_id"].isin(told["account_id"]) & ~works["account_id"].isin(vague)]
+    rest = works.merge(told[["account_id", "environment_id"]], how="left", indicator="found")
+    rest = rest[rest["found"] == "left_only"].merge(rows[["account", "account_id"]], on="account_id")
+    shown = rest["environment_id"].map(
+        known.drop_duplicates("environment_id").set_index("environment_id")["display_name"]
+    )
+    detail = "works in " + shown.fillna(rest["environment_id"]).astype(TEXT)
+    return rest.assign(difference="other_environment", detail=detail, resource=rest["environment_id"])
+
+
+def _other_licence(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
+    rows = listed.dropna(subset=["account_id", "licence"])
+    told = rows.assign(wanted=rows["licence"].str.split(r"[+;,]", regex=True)).explode("wanted", ignore_index=True)
+    told["wanted"] = told["wanted"].astype(TEXT).str.strip().str.upper()
+    told = told[(told["wanted"] != "").fillna(False)]
+    held = tenant.licences[tenant.licences["identity_id"].isin(told["account_id"])]
+    names = held.merge(tenant.skus[["sku_id", "sku_part_number", "display_name"]], on="sku_id", how="left")
+    have = pd.concat(
+        [
+            names[["identity_id", c]].set_axis(["account_id", "wanted"], axis=1)
+            for c in ("sku_id", "sku_part_number_x", "sku_part_number_y", "display_name")
+        ]
+    )
+    have["wanted"] = have["wanted"].str.upper()
+    rest = told.merge(have.drop_duplicates(), how="left", indicator="found")
+    rest = rest[rest["found"] == "left_only"]
+    return rest.assign(difference="other_licence", detail="has no licence " + rest["wanted"], resource=rest["wanted"])
