@@ -161,16 +161,10 @@ class _Order:
     def __init__(self, name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> None:
         self.name, self.parts, self.part_of = name, parts, part_of
         seen = np.array([p.observed_at.timestamp() if p.observed_at else -np.inf for p in parts])
-        newer = seen[part_of]
+        self._newer = seen[part_of]
+        self._own = np.zeros(len(both), dtype=np.int64)
         if name in RECENCY:
-            own = both[RECENCY[name]]
-            stamp = (
-                own.astype("int64", errors="ignore") if not own.isna().any() else own.fillna(pd.Timestamp(0, tz="UTC"))
-            )
-            self._own = stamp.astype("int64").to_numpy()
-        else:
-            self._own = np.zeros(len(both), dtype=np.int64)
-        self._newer = newer
+            self._own = both[RECENCY[name]].fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy()
         self._default: np.ndarray | None = None
 
     def rows(self, column: str) -> np.ndarray:
