@@ -16,6 +16,7 @@ import pandas as pd
 from flowanalysis.demo import dataverse_pages, graph_pages, platform_pages, sheets, truths
 from flowanalysis.demo.ids import Ids
 from flowanalysis.demo.world import ENVIRONMENTS, World
+from flowanalysis.errors import UnknownName
 
 __all__ = ["FLOWS", "MONTHS", "SEED", "USERS", "planted", "write_demo"]
 
@@ -84,7 +85,7 @@ def planted(
 
     Raises
     ------
-    ValueError
+    UnknownName
         When the month is none of `months`.
 
     Examples
@@ -92,6 +93,8 @@ def planted(
     >>> planted("2026-10").query("rule == 'SEC-2'")["subject_name"].tolist()
     ['Press contact hook']
     """
+    if month not in months:
+        raise UnknownName("month", month, months)
     return truths.table(World(Ids(seed), min(months.index(month), 1), users, flows))
 
 

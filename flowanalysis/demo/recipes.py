@@ -154,7 +154,7 @@ def _outside(p: Place, name: str) -> list[Step]:
 def _grants(p: Place, name: str) -> list[Step]:
     """Changes who may do what."""
     parameters = {"groupId": p.team, "userUpn": "@triggerOutputs()?['body/Author/Email']"}
-    need = (("team", p.team, "owner"),)
+    need = (("group", p.team, "owner"),)
     add = s.connector_step("Add_to_group", "shared_office365groups", "AddMemberToGroup", parameters, needs=need)
     return [s.sharepoint_trigger(p, "GetOnNewItems", "Requests"), add]
 

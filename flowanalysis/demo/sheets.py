@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 
-from flowanalysis.demo.people import DEPARTMENTS, deputy, lead
+from flowanalysis.demo.people import DEPARTMENTS, OFFICE, deputy, lead
 from flowanalysis.demo.world import ENVIRONMENTS, World
 
 RIGHTS = ("who", "resource", "level", "via")
 REGISTER = (
     "account", "kind", "owner", "deputy", "purpose", "allowed_rights", "environments", "review_date", "licence",
 )  # fmt: skip
+PRODUCTION = ENVIRONMENTS["production"][0]
 UNREGISTERED = "svc-flow-survey"
 UNSEEN = "svc-flow-fax"
 OVERDUE = "svc-flow-sales"
@@ -42,11 +43,11 @@ def register(world: World) -> str:
     """The service accounts as the company documents them."""
     rows = [_entry(world, a.key) for a in world.accounts.values() if a.kind == "service" and a.key != UNREGISTERED]
     unseen = (world.address(UNSEEN), "user", world.address(lead("service")), world.address(deputy("service")))
-    rows.append((*unseen, "Fax intake, replaced in 2024", "", "production", "2027-03-31", "Microsoft 365 E3"))
+    rows.append((*unseen, "Fax intake, replaced in 2024", "", PRODUCTION, "2027-03-31", OFFICE))
     application = world.ids.guid("app", "flow-runner")
     people = world.address(lead("it")), world.address(deputy("it"))
     held = _approved(world, "sp:flow-runner")
-    rows.append((application, "service_principal", *people, "Owns flows of IT", held, "production", "2027-02-28", ""))
+    rows.append((application, "service_principal", *people, "Owns flows of IT", held, PRODUCTION, "2027-02-28", ""))
     return _csv(REGISTER, rows)
 
 
@@ -61,7 +62,7 @@ def _entry(world: World, key: str) -> tuple[str, ...]:
         world.address(deputy(account.department)),
         f"Flows of {DEPARTMENTS[account.department][0]}",
         _approved(world, key),
-        ";".join(places),
+        ";".join(ENVIRONMENTS[p][0] for p in places),
         "2026-10-15" if key == OVERDUE else "2027-06-30",
         " + ".join(account.licences),
     )

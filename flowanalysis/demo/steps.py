@@ -113,7 +113,7 @@ def file_copy(place: Place, target: Place, library: str, **more: Any) -> Step:
         "name": "@triggerOutputs()?['body/{FilenameWithExtension}']",
         "body": "@body('Get_file_content')",
     }
-    need = (("sharepoint_site", target.site, "write"),)
+    need = (("sharepoint_file", f"{target.site}|/{library.lower()}", "write"),)
     return connector_step("Create_file", "shared_sharepointonline", "CreateFile", parameters, needs=need, **more)
 
 
@@ -204,7 +204,7 @@ def task(place: Place, **more: Any) -> Step:
     """A Planner task in the team's plan."""
     plan = place.ids.guid("plan", place.department).replace("-", "")[:28]
     parameters = {"body/groupId": place.team, "body/planId": plan, "body/title": "@triggerOutputs()?['body/Title']"}
-    need = (("team", place.team, "write"),)
+    need = (("plan", f"{place.team}|{plan}", "write"),)
     return connector_step("Create_task", "shared_planner", "CreateTask_V3", parameters, needs=need, **more)
 
 
@@ -254,7 +254,7 @@ def sql(operation: str, database: str, table: str, **more: Any) -> Step:
     parameters: dict[str, Any] = {"server": SQL_SERVER, "database": database, "table": f"[dbo].[{table}]"}
     if level == "write":
         parameters["item/Title"] = "@triggerOutputs()?['body/Title']"
-    need = (("sql_table", f"{SQL_SERVER}/{database}/[dbo].[{table}]", level),)
+    need = (("sql_table", f"{SQL_SERVER}|{database}|dbo.{table}", level),)
     step = f"{'Read' if level == 'read' else 'Insert_into'}_{table}"
     return connector_step(step, "shared_sql", operation, parameters, needs=need, **more)
 

@@ -168,4 +168,6 @@ def _subject(world: World, truth: Truth) -> tuple[str, str]:
     if truth.kind == "connection":
         environment, connector, account = truth.subject.split("/")
         return world.connections[environment, connector, account].id, account
+    if truth.subject not in world.accounts:  # only the register knows it, and only by its name
+        return world.address(truth.subject), world.address(truth.subject)
     return world.identity(truth.subject), world.address(truth.subject)

@@ -93,8 +93,15 @@ class World:
 
     def steps(self, flow: Flow) -> list[Step]:
         """Trigger first, then actions."""
-        recipe = flow.recipe_before if flow.recipe_before and self.stage == 0 else flow.recipe
-        return RECIPES[recipe](Place(self.ids, flow.department), flow.name)
+        return self._steps[flow.key]
+
+    @cached_property
+    def _steps(self) -> dict[str, list[Step]]:
+        found = {}
+        for flow in self.flows:
+            recipe = flow.recipe_before if flow.recipe_before and self.stage == 0 else flow.recipe
+            found[flow.key] = RECIPES[recipe](Place(self.ids, flow.department), flow.name)
+        return found
 
     def account_of(self, flow: Flow, connector: str) -> str:
         """Key of the account behind one of the flow's connections."""
