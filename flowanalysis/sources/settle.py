@@ -70,6 +70,8 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         _permissions,
         _part_numbers,
         partial(_identities, directory=directory, listings=_listings(parts)),
+        _holders,
+        _own_organisation,
     ):
         frames |= step(frames)
     return frames
@@ -256,6 +258,33 @@ def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
     found = found[~found["identity_id"].isin(known) & ~found["identity_id"].isin(groups)]
     found = found[~found["identity_id"].isin(["", UNTOLD])].drop_duplicates("identity_id")
     return schema.frame("identities", found.reset_index(drop=True))
+
+
+def _holders(frames: Frames) -> Frames:
+    """Rights kept by name become rights of the identity; of several with one name the living one holds them."""
+    grants, people = _get(frames, "grants"), _get(frames, "identities")
+    if grants.empty or people.empty:
+        return {}
+    living = people.sort_values("status", key=lambda s: s != "active", kind="stable")
+    pairs = pd.concat([living[[c, "identity_id"]].set_axis(["name", "identity_id"], axis=1) for c in ("upn", "mail")])
+    pairs = pairs.dropna().assign(name=lambda p: p["name"].str.lower()).drop_duplicates("name")
+    holder = _look(grants["principal_id"], pairs.set_index("name")["identity_id"]).fillna(grants["principal_id"])
+    kinds = people.drop_duplicates("identity_id").set_index("identity_id")["kind"]
+    groups = pd.Series("group", index=pd.Index(_get(frames, "groups")["group_id"]).drop_duplicates())
+    told = grants["principal_kind"].mask((grants["principal_kind"] == "unknown").fillna(True))
+    kind = told.fillna(_look(holder, kinds)).fillna(_look(holder, groups)).fillna(grants["principal_kind"])
+    return {"grants": grants.assign(principal_id=holder, principal_kind=kind)}
+
+
+def _own_organisation(frames: Frames) -> Frames:
+    """A step that names a Dataverse table and no organisation means the one of its own environment."""
+    needs, places = _get(frames, "needs"), _get(frames, "environments")
+    if needs.empty or places.empty:
+        return {}
+    urls = places.dropna(subset=["org_url"]).drop_duplicates("environment_id").set_index("environment_id")["org_url"]
+    own = _look(needs["environment_id"], urls.str.lower().str.rstrip("/")) + needs["resource"]
+    mine = needs["resource"].str.startswith("|").fillna(False) & own.notna()
+    return {"needs": needs.assign(resource=needs["resource"].mask(mine, own))}
 
 
 def _dataverse_only(frames: Frames) -> pd.DataFrame:
