@@ -276,7 +276,7 @@ def _pack(values: pa.Array) -> dict[str, np.ndarray]:
 
 def _unpack(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
     buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(data))]
-    return pa.LargeStringArray.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
 
 
 def ranks(column: pd.Series, order: Mapping[str, int]) -> np.ndarray:
