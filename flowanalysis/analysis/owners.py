@@ -1,0 +1,208 @@
+"""Who keeps a flow alive: living people, groups with living members, applications, lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis import matrices
+from flowanalysis.analysis.paths import labels
+from flowanalysis.analysis.reach import covered, editors, kept
+from flowanalysis.codes import pair
+from flowanalysis.matrices import Matrix
+from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.tenant import Tenant
+
+DEAD = ("disabled", "deleted", "purged_or_foreign")
+ALWAYS = ("SharePointList", "Tenant", "Team")  # kinds of owners that stand for many and never leave
+GROUP_CAP = 50  # members of larger groups are counted, not named
+TABLES = {
+    "flow_owners": "co-owners are not seen, so a flow may look orphaned that is not",
+    "flows": "flows and their owners are not seen",
+    "identities": "whether an owner still lives is not known",
+    "memberships": "groups count as living owners, however many members they have",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Owners:
+    """Living editors of every flow.
+
+    Attributes
+    ----------
+    people : matrix, flows x principals
+        Living people and applications who can edit, members of groups of up to 50 included.
+    crowds : matrix, flows x principals
+        Larger groups, groups whose members are not known, lists and everybody: they stay whoever leaves.
+    sizes : ndarray, one for each principal
+        Living members of a group, 0 when not known.
+    """
+
+    people: Matrix
+    crowds: Matrix
+    sizes: np.ndarray
+
+
+@kept
+def alive(tenant: Tenant) -> np.ndarray:
+    """For each principal: False when it is disabled, deleted or of another directory; not known counts as living."""
+    flags = np.ones(len(tenant.codes.principals), bool)
+    dead = tenant.identities.loc[tenant.identities["status"].isin(DEAD), "identity_id"]
+    codes = tenant.codes.principals.codes(dead)
+    flags[codes[codes >= 0]] = False
+    return flags
+
+
+@kept
+def owners(tenant: Tenant) -> Owners:
+    """Living editors of every flow, groups resolved."""
+    codes, living = tenant.codes, alive(tenant)
+    size = len(codes.principals)
+    edit = editors(codes)
+    flow, principal = matrices.row_of(edit), edit.indices
+    groups = np.unique(principal[codes.groups[principal]])
+    inside = matrices.reached(_select(groups, size), codes.members)
+    person = ~codes.groups
+    sizes = np.zeros(size, np.int64)
+    sizes[groups] = matrices.ones(inside) @ (living & person).astype(np.int64)
+    untold = np.zeros(size, bool)
+    untold[groups] = (matrices.ones(inside) @ person.astype(np.int64)) == 0
+    crowd = _always(tenant) | untold | (sizes > GROUP_CAP)
+    small = np.where(crowd[groups], -1, groups)
+    places, counts = matrices.spans(inside, np.flatnonzero(small >= 0))
+    member = matrices.relation(
+        np.concatenate([np.repeat(groups[small >= 0], counts), np.flatnonzero(person & ~crowd)]),
+        np.concatenate([inside.indices[places], np.flatnonzero(person & ~crowd)]),
+        1,
+        (size, size),
+    )
+    people = matrices.ones(edit) @ matrices.ones(_columns(member, living & person))
+    people.sort_indices()
+    stays = crowd[principal]
+    crowds = matrices.relation(flow[stays], principal[stays], 1, edit.shape)
+    return Owners(matrices.ones(people, np.int8), crowds, sizes)
+
+
+def _select(principals: np.ndarray, size: int) -> Matrix:
+    return matrices.relation(np.arange(len(principals), dtype=np.int32), principals, 1, (len(principals), size))
+
+
+def _columns(matrix: Matrix, wanted: np.ndarray) -> Matrix:
+    """The entries in some of the columns."""
+    keep = wanted[matrix.indices]
+    return matrices.trusted(matrix.data[keep], matrix.indices[keep], matrices.starts(keep)[matrix.indptr], matrix.shape)
+
+
+def _always(tenant: Tenant) -> np.ndarray:
+    flags = np.zeros(len(tenant.codes.principals), bool)
+    rows = tenant.flow_owners
+    codes = tenant.codes.principals.codes(rows.loc[rows["principal_kind"].isin(ALWAYS), "principal_id"])
+    flags[codes[codes >= 0]] = True
+    return flags
+
+
+def bus_factor(tenant: Tenant, *, by: str = "flow") -> pd.DataFrame:
+    """How many people must leave before nobody is left who can edit a flow.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    by : str
+        ``flow``, or ``department`` (of the primary owner).
+
+    Returns
+    -------
+    DataFrame
+        By flow: environment_id, flow_id, display_name, bus_factor (living people and applications that can edit),
+        at_least (True: a larger group, a list or everybody can edit too, so the number is only a lower bound),
+        editors (principals with that role, living or not), department, only_person (the one who is left, where it is
+        one), sentence.
+
+        By department: department, flows, people (distinct living editors), none and single (flows with a bus factor
+        of 0 and 1), bus_factor (people to remove, the one with most flows first, until more than half of the flows
+        have nobody; NA when groups keep more than half alive).
+    """
+    flows = _flow_factors(tenant)
+    rows = flows if by == "flow" else _department_factors(tenant, flows)
+    return covered(rows.drop(columns="code", errors="ignore"), tenant, TABLES, essential=("flows",))
+
+
+def _flow_factors(tenant: Tenant) -> pd.DataFrame:
+    codes, found, flows = tenant.codes, owners(tenant), tenant.flows
+    code = codes.flows.codes(pair(flows, "flow_id"))
+    people = np.diff(found.people.indptr)[code]
+    crowd = np.zeros(len(codes.flows), np.int64)
+    np.maximum.at(crowd, matrices.row_of(found.crowds), np.maximum(found.sizes[found.crowds.indices], 1))
+    only = _first(found.people, code)
+    only[(people != 1) | (crowd[code] > 0)] = -1
+    department = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["department"]
+    result = pd.DataFrame(
+        {
+            "environment_id": flows["environment_id"],
+            "flow_id": flows["flow_id"],
+            "display_name": flows["display_name"],
+            "bus_factor": pd.array(np.maximum(people, crowd[code]), dtype=COUNT),
+            "at_least": pd.array(crowd[code] > 0, dtype=FLAG),
+            "editors": pd.array(np.diff(editors(codes).indptr)[code], dtype=COUNT),
+            "department": flows["owner_id"].map(department).astype(TEXT),
+            "only_person": codes.principals.text(only),
+            "code": code,
+        }
+    )
+    result["sentence"] = _factor_sentences(tenant, result)
+    return result.sort_values(["environment_id", "flow_id"], kind="stable", ignore_index=True)
+
+
+def _first(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
+    """First entry of some rows, -1 for empty ones."""
+    padded = np.append(matrix.indices, -1)
+    return np.where(np.diff(matrix.indptr)[rows] > 0, padded[matrix.indptr[rows]], -1)
+
+
+def _factor_sentences(tenant: Tenant, rows: pd.DataFrame) -> pd.Series:
+    name = rows["display_name"].fillna(rows["flow_id"])
+    only = labels(tenant).reindex(tenant.codes.principals.codes(rows["only_person"])).astype(TEXT).array
+    text = "At least " + rows["bus_factor"].astype(TEXT) + " can edit " + name + "."
+    text = text.where(rows["at_least"], rows["bus_factor"].astype(TEXT) + " people can edit " + name + ".")
+    one = (rows["bus_factor"] == 1) & ~rows["at_least"]
+    text = text.where(~one, "Only " + pd.Series(only, index=rows.index, dtype=TEXT) + " can edit " + name + ".")
+    return text.where(rows["bus_factor"] > 0, "Nobody who lives can edit " + name + ".").astype(TEXT)
+
+
+def _department_factors(tenant: Tenant, flows: pd.DataFrame) -> pd.DataFrame:
+    found = owners(tenant)
+    rows = []
+    for department, of in flows.groupby("department", sort=True, dropna=False):
+        places, counts = matrices.spans(found.people, of["code"].to_numpy())
+        flow, person = np.repeat(np.arange(len(of)), counts), found.people.indices[places]
+        rows.append(
+            {
+                "department": department,
+                "flows": len(of),
+                "people": len(np.unique(person)),
+                "none": int((of["bus_factor"] == 0).sum()),
+                "single": int(((of["bus_factor"] == 1) & ~of["at_least"]).sum()),
+                "bus_factor": _greedy(flow, person, of["at_least"].to_numpy(bool)),
+            }
+        )
+    frame = pd.DataFrame(rows, columns=["department", "flows", "people", "none", "single", "bus_factor"])
+    counts = ["flows", "people", "none", "single", "bus_factor"]
+    return frame.astype({"department": TEXT, **dict.fromkeys(counts, COUNT)})
+
+
+def _greedy(flow: np.ndarray, person: np.ndarray, kept_alive: np.ndarray) -> object:
+    """People to remove, the one with most flows first (of equals the first by id), until most flows have nobody."""
+    left = np.bincount(flow, minlength=len(kept_alive))
+    known, who_ = np.unique(person, return_inverse=True)
+    for removed in range(len(known) + 1):
+        if ((left == 0) & ~kept_alive).sum() * 2 > len(kept_alive):
+            return removed
+        if len(flow):
+            worst = np.bincount(who_, minlength=len(known)).argmax()
+            gone = who_ == worst
+            np.subtract.at(left, flow[gone], 1)
+            flow, who_ = flow[~gone], who_[~gone]
+    return pd.NA
