@@ -286,9 +286,10 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
         how="outer",
         suffixes=("", "_told"),
     )
-    have, may = both["rank"].fillna(-1), both["rank_told"].fillna(-1)
     both["account"] = both["account"].fillna(both["account_told"])
     both["resource"] = both["resource"].fillna(both["resource_id"])
+    have = both["rank"].fillna(-1)
+    may = both["rank_told"].fillna(-1).clip(lower=_from_above(both, told))
     more = both[have > may]
     less = both[have < may]
     extra = (
@@ -298,6 +299,17 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
         "holds " + less["level"].fillna("nothing") + " on " + less["resource"] + ", approved is " + less["level_told"]
     )
     return pd.concat([more.assign(difference="beyond", detail=extra), less.assign(difference="short", detail=lack)])
+
+
+def _from_above(rows: pd.DataFrame, told: pd.DataFrame) -> pd.Series:
+    """Rank approved on what contains each row's resource (a site, a team, a database); -1 for none."""
+    best = told.groupby(["account_id", "resource"])["rank"].max()
+    rank, above = pd.Series(-1.0, index=rows.index), rows["resource"].astype(object)
+    while above.str.contains("|", regex=False).any():
+        above = above.str.rpartition("|")[0]
+        keys = pd.MultiIndex.from_arrays([rows["account_id"].astype(object), above])
+        rank = rank.clip(lower=pd.Series(best.reindex(keys).fillna(-1).to_numpy(), index=rows.index))
+    return rank
 
 
 def _overdue(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.DataFrame:
