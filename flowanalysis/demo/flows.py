@@ -218,7 +218,7 @@ def _planted() -> list[Flow]:
              keepers["facilities"], recipe_before="open_webhook"),
         Flow("sec3-outside", "Offer copies", "production", "outside", "procurement", "svc-flow-procurement",
              keepers["procurement"], solution=False),
-        Flow("sec4-grants", "Team join requests", "production", "grants", "hr", "svc-flow-hr", keepers["hr"]),
+        Flow("sec4-grants", "Group join requests", "production", "grants", "hr", "svc-flow-hr", keepers["hr"]),
         Flow("leg1-legacy", "Old matter list", "production", "legacy_table", "legal", "svc-flow-legal",
              keepers["legal"]),
         Flow("unbound", "Claims intake", "production", "intake", "legal", "svc-flow-legal", keepers["legal"],

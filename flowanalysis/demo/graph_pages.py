@@ -15,7 +15,7 @@ MICROSOFT_GRAPH = "00000003-0000-0000-c000-000000000000"
 USER_COLUMNS = (
     "id,userPrincipalName,displayName,mail,userType,accountEnabled,createdDateTime,givenName,surname,employeeType,"
     "employeeId,department,jobTitle,onPremisesSyncEnabled,assignedLicenses,"
-    "lastPasswordChangeDateTime,passwordPolicies,usageLocation,signInActivity,manager(id,userPrincipalName)"
+    "lastPasswordChangeDateTime,passwordPolicies,signInActivity,manager(id,userPrincipalName)"
 )
 ROLES = {
     "Global Administrator": "62e90394-69f5-4237-9190-012177145e10",
@@ -74,7 +74,6 @@ def _user(world: World, account: Account) -> dict[str, Any]:
         "assignedLicenses": [{"disabledPlans": [], "skuId": SKUS[s][0]} for s in account.licences],
         "lastPasswordChangeDateTime": world.ids.when(f"2026-0{world.ids.number(6, 'password', account.key) + 1}-14"),
         "passwordPolicies": "DisablePasswordExpiration" if account.never_expires else None,
-        "usageLocation": "DE" if account.kind != "guest" else None,
     }
     row["signInActivity"] = _activity(world, account, month)
     if account.manager:
@@ -149,6 +148,7 @@ def groups(world: World) -> dict[str, tuple[dict[str, Any], list[str]]]:
     rule = '(user.jobTitle -startsWith "Head of") or (user.jobTitle -eq "Chief Executive")'
     board = ["petra.lindqvist", *(lead(d) for d in DEPARTMENTS)]
     found["board"] = (_group(world, "board", "Management", rule=rule), board)
+    found["joiners"] = (_group(world, "joiners", "New joiners"), [deputy("hr"), "june.abara"])
     return found
 
 

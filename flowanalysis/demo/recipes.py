@@ -153,8 +153,9 @@ def _outside(p: Place, name: str) -> list[Step]:
 
 def _grants(p: Place, name: str) -> list[Step]:
     """Changes who may do what."""
-    parameters = {"groupId": p.team, "userUpn": "@triggerOutputs()?['body/Author/Email']"}
-    need = (("group", p.team, "owner"),)
+    group = p.ids.guid("group", "joiners")
+    parameters = {"groupId": group, "userUpn": "@triggerOutputs()?['body/Author/Email']"}
+    need = (("group", group, "owner"),)
     add = s.connector_step("Add_to_group", "shared_office365groups", "AddMemberToGroup", parameters, needs=need)
     return [s.sharepoint_trigger(p, "GetOnNewItems", "Requests"), add]
 

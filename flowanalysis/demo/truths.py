@@ -130,7 +130,7 @@ DEFINITIONS = (
     _flow("SEC-2", "sec2-open", "answers anybody", (1,)),
     _flow("SEC-2", "sec2-fixed", "answered anybody in the first month", (0,)),
     _flow("SEC-3", "sec3-outside", "copies the register to Dropbox"),
-    _flow("SEC-4", "sec4-grants", "adds members to a team"),
+    _flow("SEC-4", "sec4-grants", "adds members to a group"),
     _flow("LEG-1", "leg1-legacy", "the legacy Dataverse connector"),
 )
 TRUTHS = OWNERS + CONNECTIONS + RIGHTS + REGISTER + OVERLAP + DEFINITIONS
