@@ -13,20 +13,25 @@ to conclude from weaker evidence. A rule whose needed tables are missing is not 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 
-from flowanalysis.errors import UnknownName
+from flowanalysis import __version__
 from flowanalysis.policy import SEVERITIES, Policy, load_policy
 from flowanalysis.rules import RULES
 from flowanalysis.rules.base import EVIDENCE, KEY, Rule
 from flowanalysis.rules.context import Context
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
+from flowanalysis.text import cell, plain
 
-__all__ = ["COLUMNS", "Examination", "answerable", "evidence", "examine", "find", "rule_table"]
+__all__ = ["COLUMNS", "Examination", "answerable", "evidence", "examine", "find", "rule_table", "to_csv", "to_sarif"]
 
 COLUMNS = [
     "finding_id",
@@ -221,14 +226,52 @@ def _stacked(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     return stacked[columns].astype(kinds)
 
 
-def explain(rule: str) -> Rule:
-    """A rule by its id.
+def to_csv(found: pd.DataFrame, path: str | Path) -> None:
+    """Write findings as CSV; no cell becomes a formula, and the same findings give the same bytes."""
+    out = found.astype(object).where(found.notna(), "")
+    out.map(cell).to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
-    Raises
-    ------
-    UnknownName
-        When there is no such rule, with the nearest that are.
+
+def to_sarif(found: pd.DataFrame, path: str | Path) -> None:
+    """Write findings as SARIF 2.1.0, so that code scanning and trackers can take them in.
+
+    The finding id is the fingerprint: a tracker recognises it next month whatever was renamed.
     """
-    if rule not in RULES:
-        raise UnknownName("rule", rule, RULES)
-    return RULES[rule]
+    driver = {"name": "flowanalysis", "version": __version__, "rules": [_sarif_rule(r) for r in RULES.values()]}
+    results = [_sarif_result(row) for row in found.astype(object).where(found.notna(), None).to_dict("records")]
+    log = {
+        "version": "2.1.0",
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+    }
+    Path(path).write_bytes(orjson.dumps(log, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n")
+
+
+def _sarif_rule(rule: Rule) -> dict[str, Any]:
+    words = {"shortDescription": {"text": rule.title}, "help": {"text": rule.advice}}
+    return {"id": rule.id, "name": rule.find.__name__, **words}
+
+
+def _sarif_result(row: dict[str, Any]) -> dict[str, Any]:
+    level = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}[row["severity"]]
+    parts = [
+        _sarif_text(p) for p in (row["subject_name"] or row["subject_id"], row["title"], row["impact"], row["advice"])
+    ]
+    place = {"kind": row["subject_kind"], "name": parts[0], "fullyQualifiedName": plain(_qualified(row))}
+    keep = ("severity", "confidence", "environment_id", "flow_id", "account_id", "evidence")
+    return {
+        "ruleId": row["rule"],
+        "level": level,
+        "message": {"text": f"{parts[0]}: {parts[1]}. {parts[2]} {parts[3]}"},
+        "locations": [{"logicalLocations": [place]}],
+        "partialFingerprints": {"findingId/v1": row["finding_id"]},
+        "properties": {k: plain(row[k]) if isinstance(row[k], str) else row[k] for k in keep},
+    }
+
+
+def _qualified(row: dict[str, Any]) -> str:
+    return "/".join(str(v) for v in (row["environment_id"], row["subject_id"]) if v)
+
+
+def _sarif_text(text: str) -> str:
+    """Visible control characters, and brackets that do not become links in a viewer."""
+    return re.sub(r"([\\\[\]])", r"\\\1", plain(text)).replace("{", "{{").replace("}", "}}")

@@ -16,7 +16,7 @@ __all__ = ["RULES"]
 
 
 def licence_classes(context: Context) -> pd.DataFrame:
-    """By identity, what its licences give: premium (yes | unknown | no) and requests (paid | unknown | seeded | none)."""
+    """By identity, what its licences give: premium (yes, unknown, no) and requests (paid, unknown, seeded, none)."""
     held = context.tenant.licences
     part = held["sku_part_number"].fillna(
         held["sku_id"].map(context.tenant.skus.drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"])
