@@ -69,7 +69,7 @@ def assemble(
     found = scope(seen.findings)
     numbers = parts.make("Numbers", lambda: headlines(tenant, seen, scope), [])
     old, old_month = parts.make("Last month", lambda: previous_numbers(frame.month, out, before, rules), ({}, ""))
-    coverage = parts.make("Coverage", lambda: coverage_of(tenant), pd.DataFrame(columns=["question", "answer", "missing", "remedy"]))
+    coverage = parts.make("Coverage", lambda: coverage_of(tenant), pd.DataFrame(columns=COVERAGE))
     _tables(draft, numbers, found, seen, coverage)
     files = _files(parts, tenant, scope, seen, found, frame, draft)
     over = index.Overview(
@@ -96,6 +96,7 @@ def assemble(
     }
 
 
+COVERAGE = ["question", "answer", "missing", "incomplete", "export", "command"]
 # Tables that the readers write themselves, and that no export is missing for.
 NOT_EXPECTED = frozenset({"rejected", "conflicts", "collection_log", "register"})
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from flowanalysis.report import show
-from flowanalysis.report.headlines import Headline
+from flowanalysis.report.headlines import URGENT, Headline
 from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.worker import COMPLETED, Status
 from flowanalysis.text import plain
@@ -27,7 +27,7 @@ class Overview:
     as_of : Timestamp
         The moment the data describes.
     coverage : DataFrame
-        question, answer, missing, remedy.
+        question, answer, missing, incomplete, export, command.
     collected, not_collected : list of str
         Tables.
     headlines : list of Headline
@@ -65,22 +65,22 @@ def html(over: Overview) -> str:
     """The first page."""
     frame = over.frame
     scope = f" · only {show.escape(frame.scope)}" if frame.scope else ""
+    title = f"{frame.tenant or 'Power Automate'}: flows in {month_name(frame.month)}"
     head = (
-        f"<h1>{show.escape(frame.tenant)}: flows in {show.escape(month_name(frame.month))}</h1>"
+        f"<h1>{show.escape(title)}</h1>"
         f'<p class="fa-meta">Data as of {over.as_of:%d %B %Y, %H:%M} UTC{scope}</p>'
     )
     parts = [head, alarm(over), lede(over), _collected(over), _tiles(over), first(over), changes(over)]
-    parts += [_rules(over), _coverage(over), _pages(frame), _files(over.files)]
-    return page(f"{frame.tenant}: flows in {month_name(frame.month)}", "\n".join(filter(None, parts)), frame, current="index.html")
+    parts += [_findings(over), _coverage(over), _pages(frame), _files(over.files)]
+    return page(title, "\n".join(filter(None, parts)), frame, current="index.html")
 
 
 def alarm(over: Overview) -> str:
     """Notebooks and parts that failed, named before anything else."""
     broken = [s for s in over.statuses if s.status != COMPLETED]
+    made = {link.href for link in over.frame.links}
     items = [
-        f'<li><a href="{show.attribute(s.notebook)}.html">{show.escape(s.notebook)}</a> {show.escape(s.status)}: '
-        f"{show.escape(s.problem, width=300)}</li>"
-        for s in broken
+        f"<li>{_to_page(s.notebook, made)} {show.escape(s.status)}: {show.escape(s.problem, width=300)}</li>" for s in broken
     ]
     items += [f"<li>{show.escape(p, width=300)}</li>" for p in over.problems]
     if not items:
@@ -90,6 +90,11 @@ def alarm(over: Overview) -> str:
         f'<section class="fa-alarm" role="alert"><h2>{title}</h2><ul>{"".join(items)}</ul>'
         "<p>What is missing here is not known. It does not mean that nothing was found.</p></section>"
     )
+
+
+def _to_page(notebook: str, made: set[str]) -> str:
+    name = show.escape(notebook)
+    return f'<a href="{show.attribute(notebook)}.html">{name}</a>' if f"{notebook}.html" in made else f"<strong>{name}</strong>"
 
 
 def lede(over: Overview) -> str:
@@ -140,7 +145,9 @@ def rows_of(headline: Headline) -> str:
 
 def _collected(over: Overview) -> str:
     """What the data holds and lacks, before any number."""
-    answers = over.coverage["answer"].value_counts() if len(over.coverage) else {}
+    if not len(over.coverage):
+        return '<section class="fa-opening"><p>How complete the data is could not be told.</p></section>'
+    answers = over.coverage["answer"].value_counts()
     full, partly, none = (int(answers.get(a, 0)) for a in ("full", "partly", "none"))
     if not (partly or none):
         return '<section class="fa-opening"><p>Every question of this report can be answered in full.</p></section>'
@@ -163,8 +170,8 @@ def _tile(headline: Headline, over: Overview) -> str:
     if headline.value is None:
         value = show.escape(None)
     else:
-        value = f'<a href="{rows_of(headline)}">{headline.value:,}</a>{_delta(headline, over)}'
-    return f"<div><dt>{show.escape(headline.label)}</dt><dd>{value}</dd></div>"
+        value = f'<a href="{rows_of(headline)}">{headline.value:,}</a>'
+    return f"<div><dt>{show.escape(headline.label)}{_delta(headline, over)}</dt><dd>{value}</dd></div>"
 
 
 def _delta(headline: Headline, over: Overview) -> str:
@@ -185,7 +192,7 @@ def first(over: Overview) -> str:
     """What to do first: the rules that ask for most, each with where its rows are."""
     lines = show.advice_lines(over.findings, limit=FIRST)
     items = "".join(
-        f'<li>{show.severity(r.severity)} <a href="#t-findings"><strong>{show.escape(r.title)}</strong></a>'
+        f'<li>{show.severity(r.severity)} <a href="#t-{"urgent-findings" if r.severity in URGENT else "findings"}"><strong>{show.escape(r.title)}</strong></a>'
         f'<span class="fa-count">{r.count:,} {"finding" if r.count == 1 else "findings"}, {show.escape(r.rule)}</span>'
         f"<br>{show.escape(r.advice, width=400)}</li>"
         for r in lines.itertuples()
@@ -199,32 +206,42 @@ def changes(over: Overview) -> str:
     return f"<h2>Since {show.escape(month_name(over.before_month))}</h2>{over.picture}" if over.picture else ""
 
 
-def _rules(over: Overview) -> str:
-    urgent = next((h for h in over.headlines if h.name == "urgent-findings"), None)
-    columns = {
-        "severity": "Severity",
-        "rule": "Rule",
-        "title": "What",
-        "subject_name": "Where",
-        "impact": "What it means",
-        "advice": "What to do",
-        "confidence": "Confidence",
-    }
-    parts = ["<h2>Findings</h2>"]
-    if urgent is not None and urgent.rows is not None and len(urgent.rows):
-        parts.append(
-            show.table_html(
-                urgent.rows, name=urgent.name, caption="Urgent findings", columns=columns, link=f"tables/{urgent.name}.csv"
-            )
-        )
-    parts.append(
-        show.table_html(over.findings, name="findings", caption="All findings", columns=columns, link="tables/findings.csv")
+COLUMNS = {
+    "severity": "Severity",
+    "title": "What",
+    "subject_name": "Where",
+    "impact": "What it means",
+    "advice": "What to do",
+    "rule": "Rule",
+    "confidence": "Confidence",
+}
+
+
+def _findings(over: Overview) -> str:
+    """All findings: the urgent ones, then the rest; no row stands twice."""
+    urgent = over.findings["severity"].isin(URGENT)
+    first_table = show.table_html(
+        over.findings[urgent],
+        name="urgent-findings",
+        caption="Critical and high findings",
+        columns=COLUMNS,
+        link="tables/urgent-findings.csv",
     )
-    return "".join(parts)
+    rest = show.table_html(
+        over.findings[~urgent], name="findings", caption="Other findings", columns=COLUMNS, link="tables/findings.csv"
+    )
+    return f"<h2>Findings</h2>{first_table}{rest}"
 
 
 def _coverage(over: Overview) -> str:
-    columns = {"question": "Question", "answer": "Answer", "missing": "Not collected", "remedy": "What would close the gap"}
+    columns = {
+        "question": "Question",
+        "answer": "Answer",
+        "missing": "Not collected",
+        "incomplete": "Incomplete",
+        "export": "Export to add",
+        "command": "Command",
+    }
     table = show.table_html(
         over.coverage, name="coverage", caption="What this report can answer", columns=columns, link="tables/coverage.csv"
     )

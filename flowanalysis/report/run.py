@@ -21,8 +21,9 @@ from flowanalysis import __version__, places
 from flowanalysis.errors import ReportError
 from flowanalysis.loading import load
 from flowanalysis.report import assemble, notebook, publish, worker
+from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.page import Frame
-from flowanalysis.report.scope import Scope
+from flowanalysis.report.scope import scope as scope_of
 from flowanalysis.snapshot import is_snapshot, write_snapshot
 from flowanalysis.tenant import Tenant
 
@@ -144,9 +145,9 @@ def _build(
     tick: Tick,
 ) -> None:
     started = time.time()
-    scope = Scope.of(tenant, environment=request.environment, department=request.department)
+    scope = scope_of(tenant, environment=request.environment, department=request.department)
     frame = Frame(
-        tenant=tenant.name or "Tenant",
+        tenant=tenant_name(tenant),
         month=request.month,
         scope=scope.words,
         links=tuple(n.link for n in suite),
@@ -164,7 +165,7 @@ def _build(
             "department": request.department,
         }
         statuses = run_notebooks(suite, draft, parameters, frame, work=Path(work), jobs=request.jobs, tick=tick)
-    frame = _mark_broken(frame, statuses)
+    frame = _mark_broken(frame, statuses, draft)
     tick("findings and overview")
     told = assemble.assemble(tenant, before, scope, frame, statuses, draft, out=out, policy=request.policy)
     tick("files")
@@ -174,9 +175,11 @@ def _build(
     (draft / "run.json").write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
 
 
-def _mark_broken(frame: Frame, statuses: Iterable[worker.Status]) -> Frame:
+def _mark_broken(frame: Frame, statuses: Iterable[worker.Status], draft: Path) -> Frame:
+    """The pages that exist, those of failed notebooks marked."""
     broken = {f"{s.notebook}.html" for s in statuses if s.status != worker.COMPLETED}
-    return replace(frame, links=tuple(replace(link, broken=link.href in broken) for link in frame.links))
+    made = [replace(link, broken=link.href in broken) for link in frame.links if (draft / link.href).is_file()]
+    return replace(frame, links=tuple(made))
 
 
 def _snapshot(paths: Sequence[Path | None], tenant: Tenant, folder: Path) -> Path:
@@ -253,7 +256,7 @@ def _manifest(request: Request, statuses: list[worker.Status], started: float) -
         "seconds": round(time.time() - started, 1),
         "environment": request.environment,
         "department": request.department,
-        "inputs": {f.name if len(request.paths) == 1 else str(f): publish.digest(f) for f in files},
+        "inputs": {f.as_posix(): publish.digest(f) for f in files},
         "notebooks": [asdict(s) for s in statuses],
         "versions": {"flowanalysis": __version__, "python": platform.python_version()}
         | {p: metadata.version(p) for p in ("pandas", "papermill", "nbconvert", "matplotlib", "networkx")},

@@ -31,30 +31,6 @@ class Scope:
     environments: frozenset[str] = frozenset()
     people: frozenset[str] = frozenset()
 
-    @classmethod
-    def of(cls, tenant: Tenant, *, environment: str = "", department: str = "") -> Scope:
-        """The scope of an environment (id or name) and a department, as typed.
-
-        Raises
-        ------
-        UnknownName
-            When the tenant has no such environment or department.
-        """
-        if not environment and not department:
-            return cls()
-        kept, words = tenant.flows, []
-        environments: frozenset[str] = frozenset()
-        people: frozenset[str] = frozenset()
-        if environment:
-            environments, name = _environments(tenant, environment)
-            kept = kept[kept["environment_id"].isin(environments)]
-            words.append(f"environment {name}")
-        if department:
-            people, name = _people(tenant, department)
-            kept = kept[kept["owner_id"].isin(people)]
-            words.append(f"department {name}")
-        return cls(", ".join(words), pd.Index(_keys(kept)), environments, people)
-
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows that belong to the scope; a frame without any of its keys passes whole."""
         if self.flows is None:
@@ -70,6 +46,28 @@ class Scope:
             if person:
                 keep &= named | frame[person].isin(self.people)
         return frame[keep.fillna(False).astype(bool)]
+
+
+def scope(tenant: Tenant, *, environment: str = "", department: str = "") -> Scope:
+    """The scope of an environment (id or name) and a department, as typed; both empty is the whole tenant.
+
+    Raises
+    ------
+    UnknownName
+        When the tenant has no such environment or department.
+    """
+    kept, words = tenant.flows, []
+    environments: frozenset[str] = frozenset()
+    people: frozenset[str] = frozenset()
+    if environment:
+        environments, name = _environments(tenant, environment)
+        kept = kept[kept["environment_id"].isin(environments)]
+        words.append(f"environment {name}")
+    if department:
+        people, name = _people(tenant, department)
+        kept = kept[kept["owner_id"].isin(people)]
+        words.append(f"department {name}")
+    return Scope(", ".join(words), pd.Index(_keys(kept)), environments, people) if words else Scope()
 
 
 def _keys(frame: pd.DataFrame) -> pd.Series:

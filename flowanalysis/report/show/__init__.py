@@ -4,6 +4,8 @@ Names of flows, people and connections are written by anybody in the tenant; her
 nothing. Notebooks show frames, pictures and numbers through these functions alone.
 """
 
+from flowanalysis.report.frames import named, owned
+from flowanalysis.report.scope import Scope, scope
 from flowanalysis.report.show.blocks import (
     Block,
     Picture,
@@ -24,6 +26,7 @@ from flowanalysis.report.show.table import heading, number, severity, table_html
 __all__ = [
     "Block",
     "Picture",
+    "Scope",
     "advice",
     "advice_lines",
     "attribute",
@@ -32,12 +35,15 @@ __all__ = [
     "heading",
     "label",
     "missing",
+    "named",
     "note",
     "number",
     "numbers",
     "opening",
+    "owned",
     "picture",
     "png",
+    "scope",
     "severity",
     "table",
     "table_html",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from flowanalysis.errors import UnknownName
 from flowanalysis.report import record
+from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape
 from flowanalysis.report.show.table import ROWS, number, severity, table_html
 from flowanalysis.report.style import notebook_css
@@ -198,13 +200,21 @@ def opening(tenant: Tenant, *questions: str) -> Block:
         The data.
     *questions : str
         Beginnings of the questions of :func:`flowanalysis.coverage` that the page is about; none means all.
+
+    Raises
+    ------
+    UnknownName
+        When no question begins so.
     """
     from flowanalysis.sources.coverage import coverage  # late: keeps this room free of the readers
 
     frame = coverage(tenant)
+    for begin in questions:
+        if not frame["question"].str.startswith(begin).any():
+            raise UnknownName("question", begin, frame["question"])
     if questions:
-        frame = frame[frame["question"].str.startswith(tuple(questions)).fillna(False).astype(bool)]
-    head = f"{tenant.name or 'Tenant'}, as of {tenant.as_of:%d %B %Y}"
+        frame = frame[frame["question"].str.startswith(tuple(questions))]
+    head = ", ".join(filter(None, [tenant_name(tenant), f"data as of {tenant.as_of:%d %B %Y}"]))
     body, lines = coverage_html(frame), coverage_lines(frame)
     style = "" if record.folder() else f"<style>{notebook_css()}</style>"
     html = f'{style}<section class="fa-opening"><p class="fa-asof">{escape(head)}</p>{body}</section>'
@@ -216,15 +226,27 @@ def coverage_html(frame: pd.DataFrame) -> str:
     if not len(frame):
         return ""
     if (frame["answer"] == "full").all():
-        return '<p class="fa-full">Everything this page needs was collected.</p>'
-    short = frame[frame["answer"] != "full"]
+        return '<p class="fa-full">Everything that this page needs was collected.</p>'
     items = "".join(
-        f'<li><span class="fa-answer fa-{attribute(r.answer)}">{_ANSWERS.get(r.answer, escape(r.answer))}</span> '
-        f"{escape(r.question, width=None)} "
-        f"<small>Not collected: {escape(r.missing, width=None)}. {escape(r.remedy, width=None)}</small></li>"
-        for r in short.itertuples()
+        f'<li><span class="fa-answer fa-{attribute(r.answer)}">{_ANSWERS.get(r.answer, escape(r.answer))}:</span> '
+        f"{escape(r.question, width=None)}<small>{escape(gaps(r), width=None)}</small>{_remedies(r)}</li>"
+        for r in frame[frame["answer"] != "full"].itertuples()
     )
-    return f'<ul class="fa-coverage" role="note">{items}</ul>'
+    return f'<ul class="fa-coverage">{items}</ul>'
+
+
+def gaps(row: Any) -> str:
+    """What one question of the coverage lacks, as a sentence."""
+    parts = [f"Not collected: {row.missing.replace('_', ' ')}." if row.missing else ""]
+    parts.append(f"Incomplete: {row.incomplete}." if row.incomplete else "")
+    return " ".join(filter(None, parts))
+
+
+def _remedies(row: Any) -> str:
+    pairs = zip(row.export.split("\n"), row.command.split("\n"), strict=False)
+    return "".join(
+        f"<small>Export {escape(what, width=None)}: <code>{escape(how, width=None)}</code></small>" for what, how in pairs if how
+    )
 
 
 _ANSWERS = {"full": "answered in full", "partly": "answered in part", "none": "cannot be answered"}
@@ -234,5 +256,5 @@ def coverage_lines(frame: pd.DataFrame) -> list[str]:
     """The same in plain text, one question a line."""
     short = frame[frame["answer"] != "full"]
     if not len(short):
-        return ["Everything this page needs was collected."]
-    return [f"{_ANSWERS.get(r.answer, r.answer)}: {r.question} Not collected: {r.missing}." for r in short.itertuples()]
+        return ["Everything that this page needs was collected."]
+    return [f"{_ANSWERS.get(r.answer, r.answer)}: {r.question} {gaps(r)}" for r in short.itertuples()]

@@ -12,6 +12,7 @@ ROWS = 200  # rows of one HTML table; the CSV has all
 # Words of the field that a column name alone would get wrong.
 WORDS = {"upn": "user name", "id": "id", "sku": "type", "dlp": "data policy", "url": "address", "at": ""}
 MONO = ("_id",)
+LONG = 44  # characters from which a column of text gets room to wrap
 
 
 def heading(column: str) -> str:
@@ -118,7 +119,10 @@ def _renderer(column: pd.Series, name: str) -> tuple[Callable[[object], str], st
         return lambda v: v.strftime("%Y-%m-%d"), "fa-date"
     if name == "severity":
         return severity, ""
-    return _text, "fa-id" if name.endswith(MONO) else ""
+    if name.endswith(MONO):
+        return _text, "fa-id"
+    long = pd.api.types.is_string_dtype(column.dtype) and (column.str.len() > LONG).fillna(False).any()
+    return _text, "fa-long" if long else ""
 
 
 def number(value: object) -> str:

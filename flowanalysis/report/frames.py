@@ -1,0 +1,116 @@
+"""Frames made ready for people: names beside ids, and states in words."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+
+from flowanalysis.schema import TEXT
+from flowanalysis.tenant import Tenant
+
+# Column of ids -> column of names put in front of it.
+PEOPLE = {
+    "owner_id": "owner",
+    "account_id": "account",
+    "identity_id": "name",
+    "principal_id": "principal",
+    "creator_id": "creator",
+    "editor_id": "editor",
+    "manager_id": "manager",
+}
+FLOW = ["environment_id", "flow_id"]
+
+
+def named(frame: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
+    """The frame with a column of names before its ids: flow, environment, owner, account, connector.
+
+    A name column that the frame already has is kept. An id without a name shows itself.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any frame with ids of the schema.
+    tenant : Tenant
+        Where the names are.
+    """
+    made: dict[str, pd.Series] = {}
+    if set(FLOW) <= set(frame.columns) and "flow" not in frame:
+        made["flow"] = _flow_names(frame, tenant)
+    if "environment_id" in frame and "environment" not in frame:
+        made["environment"] = _names(frame["environment_id"], environment_names(tenant))
+    if "connector_id" in frame and "connector" not in frame:
+        made["connector"] = _names(frame["connector_id"], connector_names(tenant, frame["connector_id"]))
+    for ids, name in PEOPLE.items():
+        if ids in frame and name not in frame:
+            made[name] = _names(frame[ids], people_names(tenant))
+    return pd.concat([pd.DataFrame(made, index=frame.index), frame], axis=1)
+
+
+def _names(ids: pd.Series, names: pd.Series) -> pd.Series:
+    return ids.map(names).astype(TEXT).fillna(ids.astype(TEXT))
+
+
+def people_names(tenant: Tenant) -> pd.Series:
+    """Identity or group id to a name that is unique where possible: user name, else display name."""
+    users = tenant.identities
+    people = users["upn"].fillna(users["display_name"]).fillna(users["identity_id"]).set_axis(users["identity_id"])
+    groups = tenant.groups
+    teams = groups["display_name"].fillna(groups["group_id"]).set_axis(groups["group_id"])
+    both = pd.concat([people, teams])
+    return both[~both.index.duplicated()]
+
+
+def tenant_name(tenant: Tenant) -> str:
+    """The tenant's own name, else that of its default environment, which bears it; "" when neither is known."""
+    if tenant.name:
+        return tenant.name
+    default = tenant.environments[tenant.environments["is_default"].fillna(False).astype(bool)]["display_name"].dropna()
+    return re.sub(r"\s*\(default\)$", "", str(default.iloc[0])) if len(default) else ""
+
+
+def environment_names(tenant: Tenant) -> pd.Series:
+    """Environment id to its display name."""
+    rows = tenant.environments.drop_duplicates("environment_id")
+    return rows["display_name"].fillna(rows["environment_id"]).set_axis(rows["environment_id"])
+
+
+def connector_names(tenant: Tenant, ids: pd.Series) -> pd.Series:
+    """Connector id to its display name, else the id without what all ids have in common."""
+    rows = tenant.connectors.dropna(subset=["display_name"]).drop_duplicates("connector_id")
+    known = rows["display_name"].set_axis(rows["connector_id"])
+    rest = pd.Series(ids.dropna().unique(), dtype=TEXT)
+    rest = rest[~rest.isin(known.index)]
+    return pd.concat([known, rest.str.removeprefix("shared_").set_axis(rest.to_numpy())])
+
+
+def _flow_names(frame: pd.DataFrame, tenant: Tenant) -> pd.Series:
+    flows = tenant.flows.drop_duplicates(FLOW)
+    names = flows["display_name"].fillna(flows["flow_id"]).set_axis(pd.MultiIndex.from_frame(flows[FLOW].astype(object)))
+    keys = pd.MultiIndex.from_frame(frame[FLOW].astype(object))
+    met = pd.Series(names.reindex(keys).to_numpy(), index=frame.index, dtype=TEXT)
+    return met.fillna(frame["flow_id"].astype(TEXT))
+
+
+OWNER_STATES = ("no living owner", "owner disabled, clock running", "one living owner", "well owned")
+
+
+def owned(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
+    """Every flow with its owner's department and how well it is owned.
+
+    Returns
+    -------
+    DataFrame
+        The flows with names, department (of the owner) and owned: no living owner | owner disabled, clock
+        running | one living owner | well owned; NA where owners were not collected.
+    """
+    flows = named(tenant.flows, tenant)
+    departments = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["department"]
+    state = pd.Series(OWNER_STATES[3], index=flows.index, dtype=TEXT)
+    keys = flows["environment_id"] + "/" + flows["flow_id"]
+    for rule, word in (("OWN-2", OWNER_STATES[2]), ("OWN-3", OWNER_STATES[1]), ("OWN-1", OWNER_STATES[0])):
+        met = findings[findings["rule"] == rule]
+        state = state.mask(keys.isin(met["environment_id"] + "/" + met["flow_id"]), word)
+    if not tenant.has("flow_owners", "identities"):
+        state = pd.Series(pd.NA, index=flows.index, dtype=TEXT)
+    return flows.assign(department=flows["owner_id"].map(departments).astype(TEXT), owned=state)
