@@ -21,6 +21,7 @@ from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
 from flowanalysis.sources import files, keys, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.merge import Merged, Part, merge
+from flowanalysis.sources.pages import pages
 from flowanalysis.sources.values import tidy
 from flowanalysis.tenant import Tenant
 
@@ -206,6 +207,11 @@ def _take(harvest: Harvest, document: Document, chains: dict[int, str]) -> None:
             harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)
             _read(harvest, document, reader, chains)
             return
+    answers = pages(document, limit=5) if document.form == "json" else []
+    if answers and all(a.error for a in answers):
+        what = f"an error answer instead of data: {answers[0].error}"
+        _failed(harvest, document.name, UnknownExport(what, where=document.name, remedy="Export it again"))
+        return
     remedy = "Leave it out, or export one of the shapes that `flowanalysis inspect` lists"
     _failed(harvest, document.name, UnknownExport("no known export", where=document.name, remedy=remedy))
 
@@ -235,7 +241,7 @@ def _add(harvest: Harvest, document: Document, batch: Batch, chains: dict[int, s
     chains[len(harvest.log)] = batch.chain
     rows = 0
     if batch.table:
-        frame, bad = _frame(batch)
+        frame, bad = _keyed(batch.table, *_frame(batch))
         rows = len(frame)
         harvest.rejected.extend(_reject_row(document.name, r) for r in bad)
         complete = False if cut else batch.complete
@@ -261,6 +267,19 @@ def _frame(batch: Batch) -> tuple[pd.DataFrame, list[Reject]]:
     if isinstance(batch.rows, pd.DataFrame) or not isinstance(batch.rows, (list, tuple)):
         return schema.frame(batch.table, batch.rows), []
     return tidy(batch.table, batch.rows)
+
+
+def _keyed(table: str, frame: pd.DataFrame, bad: list[Reject]) -> tuple[pd.DataFrame, list[Reject]]:
+    """Rows without a part of their key cannot be told from others: they are set aside."""
+    key = list(schema.table(table).key)
+    missing = frame[key].isna()
+    if not missing.any(axis=None):
+        return frame, bad
+    gone = missing.any(axis=1)
+    for number in frame.index[gone]:
+        named = ", ".join(c for c in key if missing.at[number, c])
+        bad.append(Reject(table, f"row {number + 1}", f"has no {named}"))
+    return frame[~gone].reset_index(drop=True), bad
 
 
 def _close_chains(harvest: Harvest, chains: dict[int, str]) -> None:

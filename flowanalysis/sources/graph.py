@@ -145,10 +145,9 @@ def recognise(document: Document) -> str | None:
             if kind is None:
                 return None
             found[IN_WORDS[kind]] = None
-        if not page.rows and not page.error and _asked(page):
-            found[IN_WORDS[_asked(page) or ""]] = None
-        elif page.error and "graph" in page.error.lower():
-            found["an error answer"] = None
+        asked = _asked(page)
+        if not page.rows and asked:
+            found[IN_WORDS[asked]] = None
     return f"Microsoft Graph: {', '.join(found)}" if found else None
 
 

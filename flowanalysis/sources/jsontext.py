@@ -125,7 +125,9 @@ def _glued(text: str, name: str) -> Iterator[Any]:
     at, made = 0, []
     while (at := _skip(text, at)) < len(text):
         try:
-            _, end = scanner.raw_decode(text, at)
+            value, end = scanner.raw_decode(text, at)
+            if not isinstance(value, (dict, list)):
+                raise json.JSONDecodeError("text after the end", text, at)
             made.append(orjson.loads(text[at:end].encode("utf-8", "surrogatepass")))
         except RecursionError:
             raise _nested(name) from None
@@ -161,7 +163,10 @@ def _check_keys(text: str, raw: bytes, found: list[Any], name: str) -> None:
 
     What was read has a colon fewer for each key that got lost, so that the slow search is needed only then.
     """
-    kept = sum(orjson.dumps(root).count(b":") for root in found)
+    try:
+        kept = sum(orjson.dumps(root).count(b":") for root in found)
+    except orjson.JSONEncodeError:  # the one thing that was read and cannot be written: more than 254 levels
+        raise _nested(name) from None
     if raw.count(b":") <= kept and not ESCAPED_COLON.search(text):
         return
     for line in [text] if len(found) == 1 else text.splitlines():
