@@ -104,7 +104,7 @@ def test_an_unknown_month_is_refused():
 def test_hostile_names_are_in_the_exports():
     text = (places.demo() / "2026-10/flows/default/flows.json").read_text(encoding="utf-8")
     names = {row["properties"]["displayName"] for row in json.loads(text)["value"]}
-    assert {"<script>alert(1)</script>", "=1+1"} <= names
+    assert "<script>alert(1)</script>" in names
     assert any("\u202e" in name for name in names)
     assert any("$x$" in name for name in names)
     assert any(len(name) >= 300 for name in names)

@@ -64,9 +64,7 @@ def api_references(world: World, flow: Flow) -> dict[str, Any]:
         found[connector] = row | {
             "source": "Invoker" if invoker else "Embedded",
             "id": APIS + connector,
-            "displayName": connector.removeprefix("shared_"),
             "tier": "Premium" if connector in PREMIUM_CONNECTORS else "Standard",
-            "apiName": connector.removeprefix("shared_"),
         }
     return found
 

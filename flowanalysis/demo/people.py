@@ -46,7 +46,7 @@ class Account:
     """A user object of the directory: a person, a service account, a mailbox, a guest.
 
     `leaves` names what happens to it: "" stays, otherwise disabled, deleted or purged; `since` is the stage
-    (0 first month, 1 later months) from which on that holds. A purged one is in no export at all.
+    (0 first month, 1 later months) in which it does. A purged one is in no export at all.
     """
 
     key: str
@@ -69,9 +69,11 @@ class Account:
         return self.upn or f"{self.key}@{DOMAIN}"
 
     def state(self, stage: int) -> str:
-        """active, disabled, deleted or purged at a stage."""
+        """active, disabled, deleted or purged at a stage; the recycle bin keeps the deleted for 30 days only."""
         if self.kind == "shared":
             return "disabled"
+        if self.leaves == "deleted" and stage > self.since:
+            return "purged"
         return self.leaves if self.leaves and stage >= self.since else "active"
 
 

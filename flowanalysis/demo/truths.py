@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flowanalysis.demo.platform_pages import flow_id
-from flowanalysis.demo.steps import Place
+from flowanalysis.demo.steps import SQL_SERVER, Place
 from flowanalysis.demo.world import World
 
 BOTH = (0, 1)
@@ -41,7 +41,6 @@ RULE_MEANING = {
     "SEC-4": "A step gives rights to others.",
     "LEG-1": "A step uses a connector that is being switched off.",
 }
-HR_SITE = ("sharepoint_site", "hr", "full")  # what legal's account holds on the site of human resources
 
 
 @dataclass(frozen=True)
@@ -73,6 +72,10 @@ OWNERS = (
     _flow("OWN-1", "own1-new", "Noor Haddad was deleted this month", (1,)),
     _flow("OWN-2", "own1-new", "Noor Haddad is the only owner", (0,)),
     _flow("OWN-2", "own2-single", "Iris Tanaka is the only owner"),
+    _flow("OWN-2", "hostile-html", "one owner, whose name is hostile as well"),
+    _flow("OWN-2", "hostile-formula", "one owner, whose name is hostile as well"),
+    _flow("OWN-4", "hostile-html", "a person owns it"),
+    _flow("OWN-4", "hostile-formula", "a person owns it"),
     _flow("OWN-2", "own5-nobody", "only the service account owns it"),
     _flow("OWN-2", "own5-survey", "only the service account owns it", (1,)),
     _flow("OWN-3", "own3-disabled", "Dana Whitlock was disabled this month", (1,)),
@@ -103,7 +106,8 @@ CONNECTIONS = (
 RIGHTS = (
     _flow("PRV-1", "prv1-admin", "Lena Ortiz is SharePoint Administrator"),
     _flow("PRV-2", "prv2-outsider", "Max Hollow holds nothing of what svc-flow-finance may do"),
-    _account("GAP-1", "svc-flow-legal", "full control of the site of human resources"),
+    _account("GAP-1", "svc-flow-it", "writes the payroll table, which no flow needs"),
+    _account("GAP-1", "svc-flow-legal", "full control of the site of human resources since this month", (1,)),
     _account("GAP-2", "svc-flow-facilities", "reads the list Requests, and must write"),
     _account("GAP-2", "svc-flow-procurement", "may not write the list Register any more", (1,)),
     _account("DRF-1", "svc-flow-procurement", "wrote the list Register last month", (1,)),
@@ -113,7 +117,8 @@ REGISTER = (
     _account("SVC-2", "svc-flow-marketing", "the register names Selma Crane, who was deleted"),
     _account("SVC-3", "svc-flow-survey", "new and not registered", (1,)),
     _account("SVC-4", "svc-flow-fax", "registered, and nowhere to be seen"),
-    _account("SVC-5", "svc-flow-legal", "a right beyond the approved ones"),
+    _account("SVC-5", "svc-flow-it", "a right beyond the approved ones"),
+    _account("SVC-5", "svc-flow-legal", "a right beyond the approved ones", (1,)),
     _account("SVC-5", "svc-flow-facilities", "short of an approved right"),
     _account("SVC-5", "svc-flow-procurement", "short of an approved right", (1,)),
     _account("SVC-5", "svc-flow-sales", "review overdue", (1,)),
@@ -140,12 +145,12 @@ Rights = dict[tuple[str, str], str]
 
 def deviate(world: World, granted: dict[str, Rights]) -> None:
     """Change the exact rights where a gap is planted."""
-    hr = Place(world.ids, "hr")
-    granted["svc-flow-legal"][HR_SITE[0], hr.site] = HR_SITE[2]
+    granted["svc-flow-it"]["sql_table", f"{SQL_SERVER}|warehouse|dbo.payroll"] = "write"
     facilities = Place(world.ids, "facilities")
     granted["svc-flow-facilities"]["sharepoint_list", f"{facilities.site}|{facilities.list('Requests')}"] = "read"
     procurement = Place(world.ids, "procurement")
     if world.stage:
+        granted["svc-flow-legal"]["sharepoint_site", Place(world.ids, "hr").site] = "full"
         lost = f"{procurement.site}|{procurement.list('Register')}"
         granted["svc-flow-procurement"]["sharepoint_list", lost] = "read"
 
