@@ -10,6 +10,7 @@ import pandas as pd
 from flowanalysis import reference
 from flowanalysis.analysis import identities as people
 from flowanalysis.analysis.execution import connection_uses
+from flowanalysis.analysis.gap import least_privilege_gap
 from flowanalysis.policy import Policy
 from flowanalysis.register import check_register
 from flowanalysis.rules.base import FLOW
@@ -207,6 +208,13 @@ class Context:
         uses = connection_uses(self.tenant)
         uses = uses[(uses["reason"] != "invoker") & uses["connection_id"].notna()]
         return uses.assign(account_id=self.resolved(uses["account_id"]), fid=self.fid(uses))
+
+    @cached_property
+    def missing_rights(self) -> pd.DataFrame:
+        """Settled missing rights, one row for each step: account_id, resource_id, granted, needed, flow, step."""
+        found = least_privilege_gap(self.tenant, side="missing")
+        found = found[(found["state"] == "found") & found["account_id"].notna()].reset_index(drop=True)
+        return found.astype(dict.fromkeys(found.columns, TEXT))
 
     @cached_property
     def register_check(self) -> pd.DataFrame:
