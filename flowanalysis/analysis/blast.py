@@ -23,6 +23,7 @@ from flowanalysis.analysis.reach import (
     kept,
     level_names,
     main_reach,
+    reach,
     resource_kinds,
     weights,
     who,
@@ -59,8 +60,8 @@ def blast_radius(tenant: Tenant, *, by: str = "flow") -> pd.DataFrame:
     DataFrame
         By flow, for each flow with a connection: environment_id, flow_id, display_name, accounts, unknown_accounts
         (embedded connections whose account is not known: their reach is not in the numbers), reach (distinct
-        resources), reach_write (of these, with write or more), weight (sum of sensitivities), tier (highest of the accounts; NA
-        when none holds a privileged role or permission), largest_account_id, largest_reach, editors.
+        resources), reach_write (of these, with write or more), weight (sum of sensitivities), tier (highest of the
+        accounts; NA when none holds a privileged role or permission), largest_account_id, largest_reach, editors.
 
         By identity: identity_id, own (resources that it reaches itself), reach, reach_write, weight (with the accounts
         of flows it can edit and of connections shared with it), gained (reach without own), accounts, flows (it can

@@ -108,25 +108,33 @@ def united(matrix: Matrix, sets: Matrix, weight: np.ndarray) -> tuple[np.ndarray
     tuple of two ndarrays, one number for each set
         Columns, weight.
     """
-    which, members, bounds = distinct(sets)
+    which, first = distinct(sets)
+    places, sizes = matrices.spans(sets, first)
+    members, bounds = sets.indices[places], matrices.starts(sizes)
     counts, weights = _united(matrix, members, bounds, weight)
     return counts[which], weights[which]
 
 
-def distinct(sets: Matrix) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sets that are equal taken once: which one each row is, the members one after the other, their bounds."""
+def distinct(sets: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Rows with the same columns taken once: number of the set of each row, and the first row of each set.
+
+    Examples
+    --------
+    >>> sets = matrices.relation(np.array([0, 1, 2]), np.array([1, 0, 1]), 1, (3, 2))
+    >>> [part.tolist() for part in distinct(sets)]
+    [[0, 1, 0], [0, 1]]
+    """
     sizes = np.diff(sets.indptr).astype(np.int64)
     which = sizes.copy()  # a number for each prefix of members; sets of different sizes never meet
     free, width = int(sizes.max(initial=0)) + 1, sets.shape[1]
+    more = np.arange(len(sizes))
     for step in range(free - 1):
-        more = np.flatnonzero(sizes > step)
-        key = which[more] * width + sets.indices[sets.indptr[more] + step]
-        number, known = pd.factorize(key)
+        more = more[sizes[more] > step]
+        number, known = pd.factorize(which[more] * width + sets.indices[sets.indptr[more] + step])
         which[more] = number + free
         free += len(known)
     first, which = np.unique(which, return_index=True, return_inverse=True)[1:]
-    places, counts = matrices.spans(sets, first)
-    return which, sets.indices[places], matrices.starts(counts)
+    return which, first
 
 
 def _united(

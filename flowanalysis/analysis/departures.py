@@ -78,9 +78,10 @@ def departures(
         | connection), clock (row of the stop clocks), effect (in words), stops (True: the flow is off, cannot start or
         fails from then on; False: it goes on; NA: it may fail), happens_at (UTC; NA where no date is documented), days,
         certainty (documented | community | judgement; not_collected where co-owners may change the answer), steps
-        (failing ones; NA for owners and when steps were not collected), trigger (the trigger is among them), others (other living owners, NA when co-owners were not
-        collected), repair (what to do), repairers (ids of those who can, first those next to the flow, at most five),
-        repairer_kind (account | co-owner | environment_admin | tenant_admin | none), sentence.
+        (failing ones; NA for owners and when steps were not collected), trigger (the trigger is among them), others
+        (other living owners, NA when co-owners were not collected), repair (what to do), repairers (ids of those who
+        can, first those next to the flow, at most five), repairer_kind (account | co-owner | environment_admin |
+        tenant_admin | none), sentence.
 
     Raises
     ------

@@ -1,0 +1,279 @@
+"""How much the rights of accounts overlap: duplicates, subsets, near duplicates, outliers.
+
+A right is a resource at a level, and levels nest, so that write on a site holds read on it too. Two accounts share on a
+resource the lower of their levels; the similarity is what they share over what either has (Jaccard), and how much of
+each is contained in the other. All three are told plain, and weighted by the sensitivity of the resources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis import matrices
+from flowanalysis.analysis.counting import distinct, meet, row_sums
+from flowanalysis.analysis.gap import rows_of
+from flowanalysis.analysis.reach import Reach, covered, main_reach, reach, weights, who
+from flowanalysis.matrices import Matrix
+from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.tenant import Tenant
+
+TABLES = {
+    "grants": "no right on a resource is seen",
+    "memberships": "rights through groups are not seen",
+    "connections": "the accounts behind flows are not known",
+}
+
+
+def permission_overlap(
+    tenant: Tenant,
+    identities: str | Iterable[str] | None = None,
+    *,
+    threshold: float = 0.0,
+    everyone: bool = False,
+) -> pd.DataFrame:
+    """Pairs of identities with rights in common.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    identities : str or iterable of str, optional
+        Object ids or user principal names. Default: the accounts that flows run as.
+    threshold : float
+        Only pairs at least so similar (Jaccard, plain), between 0 and 1. Above 0 the pairs are found without comparing
+        all, and none is missed.
+    everyone : bool
+        All identities that matter: accounts behind connections, and whoever can edit a flow. Give a threshold.
+
+    Returns
+    -------
+    DataFrame
+        One row for each pair, most similar first: account_a, account_b (a before b), rights_a, rights_b (levels
+        counted: read 1, write 2, owner 3, full 4), shared, jaccard, a_in_b and b_in_a (share of the rights of one
+        that the other has too, 0 to 1), weighted, weighted_a_in_b, weighted_b_in_a (the same by sensitivity),
+        relation (duplicate | a_subset | b_subset | overlap).
+
+    Examples
+    --------
+    >>> from flowanalysis import schema
+    >>> rows = [{"principal_id": p, "resource_id": r, "level": "read"} for p, r in ("ax", "ay", "bx")]
+    >>> tenant = Tenant({"grants": schema.frame("grants", rows)})
+    >>> permission_overlap(tenant, ["a", "b"])[["shared", "jaccard", "relation"]].to_numpy().tolist()
+    [[1, 0.5, 'b_subset']]
+    """
+    found = _subjects(tenant, identities, everyone=everyone)
+    if threshold > 0:
+        first, second = similar_pairs(found.levels, threshold)
+        rows = _measure(tenant, found, first, second, *_shared(found.levels, first, second, weights(tenant)))
+    else:
+        rows = _measure(tenant, found, *sharing_pairs(found.levels, weights(tenant)))
+    rows = rows[rows["jaccard"] >= threshold]
+    rows = rows.sort_values(["jaccard", "account_a", "account_b"], ascending=[False, True, True], ignore_index=True)
+    return covered(rows, tenant, TABLES, essential=("grants",))
+
+
+def _subjects(tenant: Tenant, identities: str | Iterable[str] | None, *, everyone: bool) -> Reach:
+    codes, whole = tenant.codes, main_reach(tenant)
+    if identities is not None:
+        return reach(codes, who(tenant, identities))
+    if everyone:
+        return whole
+    return rows_of(whole, whole.place[np.unique(codes.runs_as.indices)])
+
+
+def nested(levels: Matrix) -> Matrix:
+    """Rights as a set: each entry of level n becomes n columns, so that a higher level holds the lower ones."""
+    copies = levels.data.astype(np.int64)
+    step = np.arange(int(copies.sum())) - np.repeat(np.cumsum(copies) - copies, copies)
+    columns = np.repeat(levels.indices.astype(np.int64) * 4, copies) + step
+    bounds = matrices.starts(copies)[levels.indptr]
+    shape = (levels.shape[0], levels.shape[1] * 4)
+    return matrices.trusted(np.ones(len(columns), np.int8), columns, bounds, shape)
+
+
+def sharing_pairs(levels: Matrix, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """All pairs of rows that have some column in common: first, second, what they share, its weight.
+
+    One product of the nested rights with themselves tells everything at once.
+    """
+    rights = nested(levels).astype(np.float64)
+    product = rights @ rights.T
+    first, second = matrices.row_of(product), product.indices
+    upper = first < second
+    shared = heavy = product.data[upper]
+    if (weight != 1).any():
+        # The weighted product has its entries at the very same places.
+        heavy = (rights.multiply(np.repeat(weight, 4)[None, :]).tocsr() @ rights.T).data[upper]
+    return first[upper], second[upper], shared, heavy
+
+
+def _shared(levels: Matrix, first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What pairs of rows share, and its weight."""
+    shared = meet(levels, first, second, lambda a, b, _: np.minimum(a, b))
+    if (weight == 1).all():
+        return shared, shared
+    return shared, meet(levels, first, second, lambda a, b, column: np.minimum(a, b) * weight[column])
+
+
+def similar_pairs(levels: Matrix, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of rows whose Jaccard similarity may reach a threshold, none missed and few too many.
+
+    With columns ordered from rare to common, two sets of similarity t or more share a column among the first
+    ``n - ceil(t n) + 1`` of each (n its size), and their sizes differ by a factor of at most t. Only such
+    pairs are counted. Rows that are equal are taken once and told again for each of their copies.
+    """
+    rights = nested(levels)
+    which, first_of = distinct(rights)
+    kept_rows = rights[first_of]
+    prefix = _prefixes(kept_rows, threshold)
+    size = np.diff(kept_rows.indptr)
+    a, b = _candidates(prefix, size, threshold)
+    shared = meet(kept_rows, a, b, lambda x, y, column: np.ones(len(column)))
+    close = shared >= threshold * (size[a] + size[b] - shared) - 1e-9
+    return _copies(which, a[close], b[close], size[which] > 0)
+
+
+def _prefixes(matrix: Matrix, threshold: float) -> Matrix:
+    """The rarest columns of each row, as many as the threshold asks for."""
+    rank = np.empty(matrix.shape[1], np.int64)
+    rank[np.argsort(np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")] = np.arange(matrix.shape[1])
+    row = matrices.row_of(matrix)
+    keys = np.sort(row.astype(np.int64) * max(matrix.shape[1], 1) + rank[matrix.indices])
+    size = np.diff(matrix.indptr).astype(np.int64)
+    length = np.where(size > 0, size - np.ceil(threshold * size - 1e-9).astype(np.int64) + 1, 0)
+    place = np.arange(len(keys)) - np.repeat(matrix.indptr[:-1], size)
+    early = place < np.repeat(length, size)
+    columns = keys[early] % max(matrix.shape[1], 1)
+    return matrices.trusted(np.ones(len(columns), np.int32), columns, matrices.starts(length), matrix.shape)
+
+
+def _candidates(prefix: Matrix, size: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that share a column of their prefixes and are alike in size; in chunks, since most pairs fall away."""
+    turned = prefix.T.tocsr()
+    reach_of = np.bincount(
+        matrices.row_of(prefix), weights=np.diff(turned.indptr)[prefix.indices], minlength=prefix.shape[0]
+    )
+    chunk = (np.cumsum(reach_of) // 20_000_000).astype(np.int64)
+    found = []
+    for part in np.unique(chunk):
+        rows = np.flatnonzero(chunk == part)
+        product = prefix[rows] @ turned
+        a, b = rows[matrices.row_of(product)], product.indices
+        low, high = np.minimum(size[a], size[b]), np.maximum(size[a], size[b])
+        near = (a < b) & (low >= threshold * high - 1e-9)
+        found.append((a[near], b[near]))
+    if not found:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate([a for a, _ in found]), np.concatenate([b for _, b in found])
+
+
+def _copies(which: np.ndarray, a: np.ndarray, b: np.ndarray, some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of sets as pairs of rows: each copy of a with each of b, and the copies of one set with each other."""
+    rows = np.flatnonzero(some)
+    order = rows[np.argsort(which[rows], kind="stable")]
+    count = np.bincount(which[rows], minlength=which.max(initial=-1) + 1)
+    copies = matrices.trusted(np.ones(len(order), np.int8), order, matrices.starts(count), (len(count), len(which)))
+    same = np.flatnonzero(count > 1)
+    a, b = np.concatenate([a, same]), np.concatenate([b, same])
+    left, lengths = matrices.spans(copies, a)
+    pair = np.repeat(np.arange(len(a)), lengths)
+    right, widths = matrices.spans(copies, b[pair])
+    first, second = np.repeat(order[left], widths), order[right]
+    # Copies of one set meet twice and themselves; different sets meet once, in either order of rows.
+    inside = np.repeat(a[pair] == b[pair], widths)
+    wanted = ~inside | (first < second)
+    first, second = first[wanted], second[wanted]
+    return np.minimum(first, second), np.maximum(first, second)
+
+
+def _measure(
+    tenant: Tenant, found: Reach, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy_shared: np.ndarray
+) -> pd.DataFrame:
+    """Pairs with what they share, plain and weighted, as a frame."""
+    levels, weight = found.levels, weights(tenant)
+    have = row_sums(levels, levels.data.astype(np.int64))
+    heavy_have = row_sums(levels, levels.data * weight[levels.indices])
+    a, b = have[first], have[second]
+    heavy_a, heavy_b = heavy_have[first], heavy_have[second]
+    return pd.DataFrame(
+        {
+            "account_a": tenant.codes.principals.text(found.principals[first]),
+            "account_b": tenant.codes.principals.text(found.principals[second]),
+            "rights_a": pd.array(a, dtype=COUNT),
+            "rights_b": pd.array(b, dtype=COUNT),
+            "shared": pd.array(shared.astype(np.int64), dtype=COUNT),
+            "jaccard": shared / (a + b - shared),
+            "a_in_b": shared / a,
+            "b_in_a": shared / b,
+            "weighted": heavy_shared / (heavy_a + heavy_b - heavy_shared),
+            "weighted_a_in_b": heavy_shared / heavy_a,
+            "weighted_b_in_a": heavy_shared / heavy_b,
+            "relation": pd.array(
+                np.select(
+                    [(shared == a) & (shared == b), shared == a, shared == b],
+                    ["duplicate", "a_subset", "b_subset"],
+                    default="overlap",
+                ),
+                dtype=TEXT,
+            ),
+        }
+    )
+
+
+def outliers(tenant: Tenant, identities: str | Iterable[str] | None = None, *, far: float = 3.5) -> pd.DataFrame:
+    """Accounts whose rights are unlike those of the others.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    identities : str or iterable of str, optional
+        Default: the accounts that flows run as.
+    far : float
+        A size is unusual when it lies so many robust standard deviations (1.4826 median absolute deviations of the
+        logarithm) above the median; 3.5 is the rule of Iglewicz and Hoaglin (1993).
+
+    Returns
+    -------
+    DataFrame
+        account_id, rights (levels counted), alone (resources that no other of these accounts reaches), nearest_id and
+        nearest (the most similar other account and its Jaccard similarity; NA without one that shares anything), size
+        (robust standard deviations from the median), is_outlier (unusual size, or nothing in common with any other
+        while the others do overlap).
+    """
+    found = _subjects(tenant, identities, everyone=False)
+    levels = found.levels
+    have = row_sums(levels, levels.data.astype(np.int64))
+    alone = row_sums(levels, np.bincount(levels.indices, minlength=levels.shape[1])[levels.indices] == 1)
+    pairs = permission_overlap(tenant, list(tenant.codes.principals.text(found.principals)))
+    ends = ["account_a", "account_b"]
+    both = pd.concat([pairs[[*ends, "jaccard"]], pairs[[*ends[::-1], "jaccard"]].set_axis([*ends, "jaccard"], axis=1)])
+    best = both.sort_values(["jaccard", "account_b"], ascending=[False, True])
+    best = best.drop_duplicates("account_a").set_index("account_a")
+    ids = pd.Series(tenant.codes.principals.text(found.principals))
+    size = _robust(np.log1p(have))
+    nearest = best["jaccard"].reindex(ids).array
+    lonely = pd.isna(nearest) & (have > 0) & (len(best) > 0)
+    frame = pd.DataFrame(
+        {
+            "account_id": ids,
+            "rights": pd.array(have, dtype=COUNT),
+            "alone": pd.array(alone, dtype=COUNT),
+            "nearest_id": best["account_b"].reindex(ids).astype(TEXT).array,
+            "nearest": nearest,
+            "size": size,
+            "is_outlier": pd.array((size > far) | lonely, dtype=FLAG),
+        }
+    )
+    return covered(frame, tenant, TABLES, essential=("grants",))
+
+
+def _robust(values: np.ndarray) -> np.ndarray:
+    if not len(values):
+        return values
+    middle = np.median(values)
+    spread = 1.4826 * np.median(np.abs(values - middle))
+    return (values - middle) / spread if spread else np.zeros(len(values))
