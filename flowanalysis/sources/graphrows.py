@@ -24,7 +24,7 @@ def former_upn(identity: Any, upn: Any) -> str | None:
     'john@contoso.example'
     """
     name, prefix = text(upn), (fold(identity) or "").replace("-", "")
-    if name and prefix and name.lower().startswith(prefix) and len(name) > len(prefix):
+    if name and len(prefix) == 32 and name.lower().startswith(prefix) and len(name) > 32:
         return name[len(prefix) :]
     return name
 

@@ -77,26 +77,25 @@ def _by_flows(parts: Sequence[Part], hosts: set[str]) -> dict[str, str]:
 
 def _aliases(parts: Sequence[Part]) -> pd.Series:
     """Flow id to follow, by environment and other id of the flow."""
-    if not parts:
-        return pd.Series(dtype=schema.TEXT)
-    named = [p.frame[FLOW_IDS] for p in parts if p.family not in BY_WORKFLOW]
-    shown = pd.concat([*named, parts[0].frame[FLOW_IDS].iloc[:0]], ignore_index=True)
-    rows = [
-        pd.DataFrame({"key": _key(shown["environment_id"], shown[column]), "flow_id": shown["flow_id"]})
-        for column in ("workflow_id", "workflow_unique_id")
-    ]
+    shown = _ids([p for p in parts if p.family not in BY_WORKFLOW])
+    named = pd.concat([_pairs(shown, column) for column in FLOW_IDS[1:]], ignore_index=True).dropna()
+    known = named.drop_duplicates("key").set_index("key")["flow_id"]
+    workflows = _ids([p for p in parts if p.family in BY_WORKFLOW])
+    # a workflow that the flow service knows by the unique id only
+    follow = _key(workflows["environment_id"], workflows["workflow_unique_id"]).map(known).astype(schema.TEXT)
+    more = _pairs(workflows.assign(flow_id=follow, workflow_id=workflows["flow_id"]), "workflow_id").dropna()
+    both = pd.concat([named, more], ignore_index=True).drop_duplicates("key").set_index("key")["flow_id"]
     names = pd.Index(_key(shown["environment_id"], shown["flow_id"]))
-    for part in parts:
-        if part.family in BY_WORKFLOW:
-            frame = part.frame
-            unique = _key(frame["environment_id"], frame["workflow_unique_id"])
-            found = pd.DataFrame(
-                {"key": _key(frame["environment_id"], frame["flow_id"]), "flow_id": frame["workflow_unique_id"]}
-            )
-            rows.append(found[unique.isin(names).to_numpy()])
-    both = pd.concat(rows, ignore_index=True).dropna()
-    both = both[~both["key"].isin(names)].drop_duplicates("key")
-    return both.set_index("key")["flow_id"]
+    return both[~both.index.isin(names)]
+
+
+def _ids(parts: Sequence[Part]) -> pd.DataFrame:
+    frames = [p.frame[FLOW_IDS] for p in parts]
+    return pd.concat([schema.empty("flows")[FLOW_IDS], *frames], ignore_index=True)
+
+
+def _pairs(flows: pd.DataFrame, column: str) -> pd.DataFrame:
+    return pd.DataFrame({"key": _key(flows["environment_id"], flows[column]), "flow_id": flows["flow_id"]})
 
 
 def _key(environment: pd.Series, flow: pd.Series) -> pd.Series:
