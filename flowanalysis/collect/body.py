@@ -1,0 +1,122 @@
+"""Read an answer's body: bounded in time, size and expansion, strict in its text."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import zlib
+from typing import Any
+
+import orjson
+import requests
+
+from flowanalysis.collect.clock import Clock
+from flowanalysis.collect.limits import Broken, Limits, Malformed, Slow
+from flowanalysis.errors import HonestStop
+
+__all__ = ["decode", "read"]
+
+CHUNK = 65536
+FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts compress beyond every ratio
+
+
+def read(answer: requests.Response, *, limits: Limits, clock: Clock, started: float) -> bytes:
+    """The whole body, decompressed.
+
+    ``read1`` returns what has arrived: the ordinary iterators wait for a full chunk, each dribbled byte resets
+    their timeout, and a deadline checked between chunks never runs.
+
+    Raises
+    ------
+    Slow, Broken, Malformed
+        To be asked for again: not within the deadline, cut short, not the compression it claims.
+    HonestStop
+        When the body is larger, or expands more, than any honest page.
+    """
+    inflate = _Inflate(answer.headers.get("Content-Encoding", ""))
+    body, arrived = bytearray(), 0
+    while True:
+        chunk = answer.raw.read1(CHUNK, decode_content=False)
+        if clock.monotonic() - started > limits.deadline:
+            raise Slow(f"no whole answer within {limits.deadline:g} s")
+        if not chunk:
+            break
+        arrived += len(chunk)
+        for piece in inflate(chunk):
+            body += piece
+            _bound(len(body), arrived, limits)
+    if answer.raw.length_remaining:
+        raise Broken(f"the answer ended {answer.raw.length_remaining} bytes early")
+    inflate.close()
+    return bytes(body)
+
+
+def _bound(size: int, arrived: int, limits: Limits) -> None:
+    if size > limits.body:
+        raise HonestStop(f"An answer larger than {limits.body >> 20} MB is not read")
+    if size > FREE and size > limits.ratio * arrived:
+        raise HonestStop(f"An answer that expands more than {limits.ratio}-fold is not read")
+
+
+class _Inflate:
+    """Bytes of one content encoding, decompressed in bounded pieces."""
+
+    def __init__(self, encoding: str) -> None:
+        kinds = {"": None, "identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
+        name = encoding.strip().lower()
+        if name not in kinds:
+            raise Malformed(f"compressed as {name[:40]!r}, which was not asked for")
+        self.bits = kinds[name]
+        self.engine = zlib.decompressobj(self.bits) if self.bits else None
+
+    def __call__(self, chunk: bytes):
+        if self.engine is None:
+            yield chunk
+            return
+        while chunk:
+            if self.engine.eof:
+                self.engine = zlib.decompressobj(self.bits)
+            try:
+                yield self.engine.decompress(chunk, 1 << 20)
+            except zlib.error as problem:
+                raise Malformed(f"not the {self.bits} bit deflate stream it claims to be ({problem})") from None
+            chunk = self.engine.unconsumed_tail or self.engine.unused_data
+
+    def close(self) -> None:
+        if self.engine is not None and not self.engine.eof:
+            raise Broken("the compressed answer ended early")
+
+
+def decode(body: bytes) -> Any:
+    """The JSON value of a body: strict UTF-8, bounded nesting, no numbers that lose digits to infinity.
+
+    A byte order mark is taken off. Half of a surrogate pair, which some servers write for a broken emoji in a
+    name, becomes U+FFFD rather than stopping a million users.
+
+    Raises
+    ------
+    Malformed
+        When the body is not such a value.
+
+    Examples
+    --------
+    >>> decode(codecs.BOM_UTF8 + b'{"value": []}')
+    {'value': []}
+    """
+    text = body.removeprefix(codecs.BOM_UTF8)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        if "surrogate" in str(problem):
+            return _mended(text)
+        start = text[:60].lstrip().lower()
+        what = "a web page instead of JSON" if start.startswith(b"<") else f"not JSON ({str(problem)[:80]})"
+        raise Malformed(what) from None
+
+
+def _mended(text: bytes) -> Any:
+    try:
+        value = json.loads(text.decode("utf-8"))
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as problem:
+        raise Malformed(f"not JSON ({str(problem)[:80]})") from None

@@ -1,0 +1,156 @@
+"""How long and how often a request is tried, and what makes it be tried again."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from flowanalysis.collect.clock import Clock
+from flowanalysis.collect.stops import Interrupted
+from flowanalysis.errors import HonestStop
+
+__all__ = ["Again", "Broken", "Budget", "Limits", "Malformed", "Slow", "Throttled", "retry_after"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one request.
+
+    Attributes
+    ----------
+    deadline : float
+        Seconds for one answer from the first byte sent to the last received.
+    connect, silence : float
+        Seconds to connect, and without any byte.
+    body : int
+        Largest decompressed body in bytes; one list of ten thousand environments is about 60 MB.
+    ratio : int
+        Largest expansion by compression.
+    ceiling : float
+        Longest Retry-After in seconds that is waited for; beyond it the collection stops and says when to return.
+    patience : float
+        Seconds that one request waits for a throttling server in all.
+    broken, malformed, slow : int
+        Tries of a request whose connection breaks or server fails, whose answer cannot be read, that drips.
+    pages : int
+        Pages of one list, against lists without end.
+    """
+
+    deadline: float = 120.0
+    connect: float = 15.0
+    silence: float = 60.0
+    body: int = 256 << 20
+    ratio: int = 200
+    ceiling: float = 3600.0
+    patience: float = 3600.0
+    broken: int = 8
+    malformed: int = 3
+    slow: int = 2
+    pages: int = 1_000_000
+
+
+class Again(Exception):
+    """The request may be sent again; never leaves this room."""
+
+    wait: float | None = None
+
+
+class Throttled(Again):
+    """The server asks for patience; `wait` holds its seconds where it named them."""
+
+    def __init__(self, text: str, wait: float | None) -> None:
+        super().__init__(text)
+        self.wait = wait
+
+
+class Broken(Again):
+    """The connection broke, or the server failed."""
+
+
+class Malformed(Again):
+    """The answer cannot be what was asked for."""
+
+
+class Slow(Again):
+    """The answer did not end in time."""
+
+
+def retry_after(header: str | None, now: datetime) -> float | None:
+    """Seconds to wait as a server wrote them: a number, a date, or nothing that can be used.
+
+    >>> moment = datetime(2026, 10, 31, 12, tzinfo=UTC)
+    >>> retry_after("2", moment), retry_after("0.249", moment), retry_after("-5", moment), retry_after("soon", moment)
+    (2.0, 0.249, None, None)
+    >>> retry_after("Sat, 31 Oct 2026 12:00:30 GMT", moment)
+    30.0
+    """
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            when = email.utils.parsedate_to_datetime(header)
+        except (ValueError, TypeError):
+            return None
+        when = when if when.tzinfo else when.replace(tzinfo=UTC)
+        seconds = max(0.0, (when - now).total_seconds())
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+@dataclass
+class Budget:
+    """What one request may still cost; throttling is bounded by time, the rest by tries."""
+
+    limits: Limits
+    clock: Clock
+    waited: float = 0.0
+    steps: int = 0
+    tries: dict[type, int] = field(default_factory=dict)
+
+    def wait(self, again: Again, where: str) -> float:
+        """Seconds to wait before the next try.
+
+        Raises
+        ------
+        Interrupted
+            When the server or the way to it does not recover; the data so far is good.
+        HonestStop
+            When the answer stays unreadable.
+        """
+        kind = type(again)
+        self.tries[kind] = self.tries.get(kind, 0) + 1
+        self.steps += 1
+        pause = self._pause(again)
+        if isinstance(again, Throttled):
+            self._throttled(pause, where)
+        else:
+            self._spent(kind, again, where)
+        self.waited += pause
+        return pause
+
+    def _pause(self, again: Again) -> float:
+        if again.wait is not None:
+            # never earlier than asked for; the jitter only adds
+            return again.wait + (self.clock.jitter() * min(1.0, again.wait / 10) if again.wait else 0.1)
+        return min(60.0, 2.0 ** (self.steps - 1)) * self.clock.jitter()
+
+    def _throttled(self, pause: float, where: str) -> None:
+        if pause > self.limits.ceiling or self.waited + pause > self.limits.patience:
+            back = self.clock.now() + timedelta(seconds=pause)
+            raise Interrupted(
+                f"{where}: the server asks to wait {pause:,.0f} s. What was read is kept; "
+                f"run the same command again after {back:%Y-%m-%d %H:%M} UTC",
+                retry_at=back,
+            )
+
+    def _spent(self, kind: type, again: Again, where: str) -> None:
+        allowed = {Broken: self.limits.broken, Malformed: self.limits.malformed, Slow: self.limits.slow}[kind]
+        if self.tries[kind] < allowed:
+            return
+        text = f"{where}: {again}, {allowed} times in a row"
+        if kind is Malformed:
+            raise HonestStop(f"{text}. Nothing of this answer is taken")
+        raise Interrupted(f"{text}. What was read is kept; run the same command again to go on")

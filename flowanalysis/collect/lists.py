@@ -1,0 +1,248 @@
+"""Read one list from its first page to its last, and go on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowanalysis.collect import pages
+from flowanalysis.collect.clouds import Service
+from flowanalysis.collect.context import Context
+from flowanalysis.collect.endpoints import Endpoint
+from flowanalysis.collect.journal import Journal
+from flowanalysis.collect.stops import Answered, Interrupted, StartOver
+from flowanalysis.collect.transport import Call
+from flowanalysis.errors import HonestStop, RefusedRequest
+
+__all__ = ["asking", "latest", "read_list", "server_count", "walk"]
+
+RESTARTS = 3
+
+
+@dataclass
+class Progress:
+    """What a checkpoint keeps of a list besides its bytes."""
+
+    next: str | None = None
+    pages: int = 0
+    items: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    count: int | None = None
+    left_out: int = 0
+    delta_link: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def asking(endpoint: Endpoint, service: Service, place: str) -> Call:
+    """The call for one page; `place` is its address, or the token of a query by POST."""
+    check = pages.check_record if endpoint.paging == "object" else pages.check_page
+    if endpoint.payload is None:
+        return Call(place, service, headers=endpoint.headers, check=check)
+    options = {**endpoint.payload["Options"], "SkipToken": place}
+    return Call(
+        service.base + endpoint.relative(),
+        service,
+        headers=endpoint.headers,
+        payload={**endpoint.payload, "Options": options},
+        check=check,
+    )
+
+
+def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> Iterator[tuple[str, dict, str | None]]:
+    """Pages from `start` on: (address, page, address of the next). The next page travels while one is worked on."""
+    trail = pages.Trail(context.transport.limits.pages)
+
+    def fetch(place: str) -> dict[str, Any]:
+        trail.visit(place)
+        return context.transport.send(asking(endpoint, service, place))
+
+    with ThreadPoolExecutor(1, thread_name_prefix="collect") as ahead:
+        place: str | None = start
+        coming: Future = ahead.submit(fetch, start)
+        try:
+            while place is not None:
+                page = coming.result()
+                following = _following(endpoint, page, place)
+                if following is not None:
+                    coming = ahead.submit(fetch, following)
+                yield place, page, following
+                place = following
+        finally:
+            coming.cancel()
+
+
+def _following(endpoint: Endpoint, page: dict[str, Any], place: str) -> str | None:
+    if endpoint.paging == "skiptoken":
+        return page.get("skipToken") or page.get("SkipToken") or None
+    return None if endpoint.paging == "object" else pages.following(page, place)
+
+
+def server_count(context: Context, endpoint: Endpoint, service: Service) -> int | None:
+    """How many rows the server says there are; None where it does not say."""
+    if not endpoint.count:
+        return None
+    headers = {"ConsistencyLevel": "eventual", "Accept": "text/plain"}
+    with contextlib.suppress(HonestStop, ValueError):
+        return int(context.transport.send(Call(service.base + endpoint.count, service, headers=headers, text=True)))
+    return None
+
+
+def latest(context: Context, endpoint: Endpoint, service: Service) -> str:
+    """A link that will answer what changes from now on; empty where the server gives none."""
+    if not endpoint.delta:
+        return ""
+    fields = ",".join(s for s in endpoint.select if s not in endpoint.without)
+    url = f"{service.base}{endpoint.delta}?$select={fields}&$deltatoken=latest"
+    try:
+        answer = context.transport.send(Call(url, service, check=pages.check_page))
+    except Interrupted:
+        raise
+    except (HonestStop, RefusedRequest):
+        return ""
+    link = answer.get("@odata.deltaLink")
+    return link if isinstance(link, str) else ""
+
+
+def read_list(context: Context, endpoint: Endpoint, service: Service, *, start: str | None = None) -> dict[str, Any]:
+    """One list, whole or with its gap named; the entry for the manifest.
+
+    Raises
+    ------
+    Interrupted
+        When the rest should be read later; everything so far is committed.
+    """
+    journal = context.journal(endpoint.name)
+    done = journal.done()
+    if done is not None:
+        return done
+    for restarts in range(RESTARTS + 1):
+        try:
+            return _read(context, endpoint, service, journal, start=start, restarts=restarts)
+        except StartOver as lost:
+            if start is not None:
+                raise  # a delta link that is too old: the caller reads the whole list
+            journal.discard()
+            reason = lost
+        finally:
+            journal.close()
+    return _end(context, journal, Progress(), reason=f"{reason}; after {RESTARTS} new starts", status=reason.status)
+
+
+def _read(
+    context: Context, endpoint: Endpoint, service: Service, journal: Journal, *, start: str | None, restarts: int
+) -> dict[str, Any]:
+    point = journal.resume()
+    seen = pages.Seen(endpoint.key)
+    if point is None:
+        count, link = server_count(context, endpoint, service), latest(context, endpoint, service)
+        state = Progress(next=start or _first(endpoint, service), count=count, delta_link=link)
+    else:
+        state = Progress(**{k: v for k, v in point.items() if k in Progress.__dataclass_fields__})
+        for earlier in journal.lines():
+            for row in earlier["body"].get("value", ()):
+                seen.keep(row, pages.dump(row))
+        seen.duplicates, seen.conflicts = state.duplicates, state.conflicts
+    try:
+        _pages(context, endpoint, service, journal, state, seen)
+    except (StartOver, Interrupted):
+        raise
+    except Answered as answered:
+        return _answered(context, endpoint, service, journal, state, answered, restarts)
+    except (HonestStop, RefusedRequest) as stop:
+        return _end(context, journal, state, reason=str(stop), restarts=restarts)
+    return _end(context, journal, state, restarts=restarts)
+
+
+def _first(endpoint: Endpoint, service: Service, leave_out: tuple[str, ...] = ()) -> str:
+    return "" if endpoint.payload else service.base + endpoint.relative(leave_out=leave_out)
+
+
+def _pages(
+    context: Context, endpoint: Endpoint, service: Service, journal: Journal, state: Progress, seen: pages.Seen
+) -> None:
+    bar = context.bar(endpoint.name, total=state.count, done=state.items)
+    try:
+        if state.next is None:
+            return
+        for place, page, following in walk(context, endpoint, service, state.next):
+            told = page.get("@odata.count", page.get("totalRecords"))
+            state.count = told if isinstance(told, int) else state.count
+            link = page.get("@odata.deltaLink")
+            if isinstance(link, str):
+                state.delta_link = link
+            page, left_out = context.redact(page, endpoint.redact)
+            request = pages.relative(place) if not endpoint.payload else endpoint.path
+            text, rows = pages.line(request, page, observed=context.observed, seen=seen)
+            journal.append(text)
+            state.next, state.pages, state.items = following, state.pages + 1, state.items + rows
+            state.duplicates, state.conflicts = seen.duplicates, seen.conflicts
+            state.left_out += left_out
+            bar.update(rows)
+            if context.due():
+                journal.commit(**vars(state))
+    finally:
+        bar.close()
+        journal.commit(**vars(state))
+
+
+def _answered(context, endpoint, service, journal, state, answered: Answered, restarts: int) -> dict[str, Any]:
+    """A refusal: a feature the tenant lacks, a column its licence lacks, or a gap."""
+    first = state.pages == 0
+    if first and answered.code in endpoint.optional:
+        note = f"The tenant has no such feature ({answered.code})"
+        return _end(context, journal, state, absent=note)
+    if first and endpoint.without and not state.notes and answered.status in (400, 403):
+        note = f"Read without {', '.join(endpoint.without)}, which was refused: {answered}"
+        again = Progress(
+            next=_first(endpoint, service, endpoint.without),
+            count=state.count,
+            delta_link=state.delta_link,
+            notes=[note],
+        )
+        journal.discard()
+        journal.append(b"")
+        journal.commit(**vars(again))
+        journal.close()
+        return _read(context, endpoint, service, journal, start=None, restarts=restarts)
+    return _end(context, journal, state, reason=str(answered), status=answered.status, restarts=restarts)
+
+
+def _end(
+    context: Context,
+    journal: Journal,
+    state: Progress,
+    *,
+    reason: str = "",
+    absent: str = "",
+    status: int | None = None,
+    restarts: int = 0,
+) -> dict[str, Any]:
+    warnings = list(state.notes) + ([absent] if absent else [])
+    if not reason and state.count is not None and state.count != state.items:
+        warnings.append(f"The server counted {state.count:,} rows, {state.items:,} were received")
+    if state.left_out:
+        warnings.append(f"{state.left_out:,} definitions could not be cleaned of secrets and were left out")
+    if reason:
+        journal.append(
+            pages.gap(pages.relative(state.next or journal.name), reason, observed=context.observed, status=status)
+        )
+    outcome = "absent" if absent else "complete" if not reason else "partial" if state.pages else "failed"
+    return journal.finish(
+        {
+            "kind": "list",
+            "state": outcome,
+            "pages": state.pages,
+            "items": state.items,
+            "server_count": state.count,
+            "duplicates": state.duplicates,
+            "conflicts": state.conflicts,
+            "restarts": restarts,
+            "delta_link": state.delta_link,
+            "warnings": warnings,
+            "reason": reason,
+        }
+    )
