@@ -32,10 +32,6 @@ def tenants() -> dict[str, Tenant]:
     return {month: sources.read(places.demo() / month).tenant() for month in demo.MONTHS}
 
 
-def _world(stage: int) -> World:
-    return World(Ids(demo.SEED), stage, demo.USERS, demo.FLOWS)
-
-
 def test_committed_exports_are_what_write_demo_writes(written):
     fresh, kept = _files(written), _files(places.demo())
     assert sorted(fresh) == sorted(kept)
@@ -113,7 +109,7 @@ def test_hostile_names_are_in_the_exports():
 
 @pytest.mark.parametrize("stage", [0, 1])
 def test_what_is_written_is_what_is_loaded(tenants, stage):
-    world, tenant = _world(stage), tenants[demo.MONTHS[stage]]
+    world, tenant = demo.world_of(demo.MONTHS[stage]), tenants[demo.MONTHS[stage]]
     present = [a for a in world.accounts.values() if a.state(stage) in ("active", "disabled", "deleted")]
     users = tenant.identities[tenant.identities["kind"] == "user"]
     assert {world.identity(a.key) for a in present} <= set(users["identity_id"])
@@ -130,7 +126,7 @@ def test_what_is_written_is_what_is_loaded(tenants, stage):
 
 @pytest.mark.parametrize("stage", [0, 1])
 def test_leavers_are_told_apart(tenants, stage):
-    world, tenant = _world(stage), tenants[demo.MONTHS[stage]]
+    world, tenant = demo.world_of(demo.MONTHS[stage]), tenants[demo.MONTHS[stage]]
     status = tenant.identities.set_index("identity_id")["status"]
     expected = {"purged": "purged_or_foreign"}
     for account in world.accounts.values():
@@ -140,7 +136,7 @@ def test_leavers_are_told_apart(tenants, stage):
 
 
 def test_needs_read_from_the_definitions_are_those_the_demo_was_built_from(tenants):
-    world, needs = _world(1), tenants["2026-10"].needs
+    world, needs = demo.world_of("2026-10"), tenants["2026-10"].needs
     settled = needs[needs["state"].isin(["known", "environment_variable"])]
     read = set(settled[["flow_id", "resource_kind", "resource", "level"]].itertuples(index=False, name=None))
     built = {(world.ids.guid("flow", f.key), *need) for f, _, need in world.uses()}

@@ -13,12 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from flowanalysis.demo import dataverse_pages, graph_pages, platform_pages, sheets, truths
+from flowanalysis.demo import connection_pages, dataverse_pages, graph_pages, platform_pages, sheets, truths
 from flowanalysis.demo.ids import Ids
 from flowanalysis.demo.world import ENVIRONMENTS, World
 from flowanalysis.errors import UnknownName
 
-__all__ = ["FLOWS", "MONTHS", "SEED", "USERS", "planted", "write_demo"]
+__all__ = ["FLOWS", "MONTHS", "SEED", "USERS", "planted", "world_of", "write_demo"]
 
 MONTHS = ("2026-09", "2026-10")
 SEED = 20261001
@@ -55,10 +55,10 @@ def write_demo(
         The folders of the months.
     """
     made = []
-    for number, month in enumerate(months):
-        world = World(Ids(seed), min(number, 1), users, flows)
+    for month in months:
+        made_of = world_of(month, users=users, flows=flows, months=months, seed=seed)
         place = Path(folder) / month
-        for name, text in _files(world, f"{month}-{_last_day(month)}T20:00:00Z"):
+        for name, text in _files(made_of, f"{month}-{_last_day(month)}T20:00:00Z"):
             if not text:
                 continue  # nothing was asked there, so there is no file
             path = place / name
@@ -93,9 +93,27 @@ def planted(
     >>> planted("2026-10").query("rule == 'SEC-2'")["subject_name"].tolist()
     ['Press contact hook']
     """
+    return truths.table(world_of(month, users=users, flows=flows, months=months, seed=seed))
+
+
+def world_of(
+    month: str,
+    *,
+    users: int = USERS,
+    flows: int = FLOWS,
+    months: tuple[str, ...] = MONTHS,
+    seed: int = SEED,
+) -> World:
+    """Everything that stands behind the exports of a month: accounts, flows with their steps, connections, rights.
+
+    Raises
+    ------
+    UnknownName
+        When the month is none of `months`.
+    """
     if month not in months:
         raise UnknownName("month", month, months)
-    return truths.table(World(Ids(seed), min(months.index(month), 1), users, flows))
+    return World(Ids(seed), min(months.index(month), 1), users, flows)
 
 
 def _last_day(month: str) -> int:
@@ -105,7 +123,7 @@ def _last_day(month: str) -> int:
 def _files(world: World, observed: str) -> Iterator[tuple[str, str]]:
     yield from _graph(world, observed)
     yield "flows/environments.json", _page(platform_pages.environment_page(world))
-    yield "flows/policies.json", _page(platform_pages.policy_page(world))
+    yield "flows/policies.json", _page(connection_pages.policy_page(world))
     for key, (_, _, dataverse) in ENVIRONMENTS.items():
         yield from _flows(world, key, observed)
         if dataverse:
@@ -136,9 +154,9 @@ def _flows(world: World, key: str, observed: str) -> Iterator[tuple[str, str]]:
     yield f"{place}/flow-details.jsonl", _lines(platform_pages.flow_lines(world, key), observed)
     yield f"{place}/flow-permissions.jsonl", _lines(platform_pages.permission_lines(world, key), observed)
     yield f"{place}/runs.jsonl", _lines(platform_pages.run_lines(world, key), observed)
-    yield f"{place}/connections.json", _page(platform_pages.connection_page(world, key))
-    yield f"{place}/connection-permissions.jsonl", _lines(platform_pages.share_lines(world, key), observed)
-    yield f"{place}/connectors.json", _page(platform_pages.connector_page(world, key))
+    yield f"{place}/connections.json", _page(connection_pages.connection_page(world, key))
+    yield f"{place}/connection-permissions.jsonl", _lines(connection_pages.share_lines(world, key), observed)
+    yield f"{place}/connectors.json", _page(connection_pages.connector_page(world, key))
 
 
 def _page(page: dict[str, Any]) -> str:

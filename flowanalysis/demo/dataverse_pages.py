@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from flowanalysis.demo.definitions import client_data, reference_name
-from flowanalysis.demo.flows import RUNNER, Flow
+from flowanalysis.demo.flow import RUNNER, Flow
 from flowanalysis.demo.people import DEPARTMENTS, lead
-from flowanalysis.demo.platform_pages import dates, in_environment, workflow_id
+from flowanalysis.demo.platform_pages import dates, workflow_id
 from flowanalysis.demo.steps import APIS
 from flowanalysis.demo.world import World, connectors
 
@@ -19,7 +19,7 @@ def _page(world: World, environment: str, kind: str, columns: str, rows: list[di
 
 def solution_flows(world: World, environment: str) -> list[Flow]:
     """Flows that Dataverse knows."""
-    return [f for f in in_environment(world, environment) if f.solution]
+    return [f for f in world.in_environment(environment) if f.solution]
 
 
 def workflow_page(world: World, environment: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from flowanalysis.demo.flows import Flow
+from flowanalysis.demo.flow import Flow
 from flowanalysis.demo.steps import APIS, Step
 from flowanalysis.demo.world import PREMIUM_CONNECTORS, World, connectors, walk
 

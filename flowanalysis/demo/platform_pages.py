@@ -2,48 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from flowanalysis.demo.connection_pages import VERSION, person
 from flowanalysis.demo.definitions import api_references, definition
-from flowanalysis.demo.flows import RUNNER, Flow
+from flowanalysis.demo.flow import RUNNER, Flow
 from flowanalysis.demo.people import lead
-from flowanalysis.demo.steps import APIS, SQL_SERVER
 from flowanalysis.demo.world import (
     ENVIRONMENTS,
-    EXTERNAL,
-    PREMIUM_CONNECTORS,
-    Connection,
     World,
-    connectors,
     needs_premium,
     owner_kind,
 )
 
 FLOWS = "/providers/Microsoft.ProcessSimple/"
-APPS = "/providers/Microsoft.PowerApps/"
-VERSION = "api-version=2016-11-01"
 TRIMMED = ("production", "finance")  # environments whose solution flows have their definition from Dataverse alone
 BUSY_RUNS = 58  # a day of the busy flow
-TITLES = {
-    "shared_sharepointonline": "SharePoint",
-    "shared_office365": "Office 365 Outlook",
-    "shared_office365users": "Office 365 Users",
-    "shared_office365groups": "Office 365 Groups",
-    "shared_teams": "Microsoft Teams",
-    "shared_approvals": "Approvals",
-    "shared_planner": "Planner",
-    "shared_microsoftforms": "Microsoft Forms",
-    "shared_commondataserviceforapps": "Microsoft Dataverse",
-    "shared_commondataservice": "Microsoft Dataverse (legacy)",
-    "shared_sql": "SQL Server",
-    "shared_dropbox": "Dropbox",
-}
-ERRORS = {
-    50173: "The provided grant has expired due to it being revoked, a fresh auth token is needed.",
-    700082: "The refresh token has expired due to inactivity.",
-}
 
 
 def environment_page(world: World) -> dict[str, Any]:
@@ -61,7 +36,7 @@ def _environment(world: World, key: str) -> dict[str, Any]:
         "createdTime": "2021-02-03T09:30:00.1234567Z",
         "createdBy": {"id": "SYSTEM", "displayName": "SYSTEM", "type": "NotSpecified"}
         if key == "default"
-        else _person(world, "emil.frost" if key == "developer" else lead("it")),
+        else person(world, "emil.frost" if key == "developer" else lead("it")),
         "provisioningState": "Succeeded",
         "creationType": "DefaultTenant" if key == "default" else "User",
         "environmentSku": sku,
@@ -91,24 +66,7 @@ def _environment(world: World, key: str) -> dict[str, Any]:
     }
 
 
-def _person(world: World, key: str) -> dict[str, Any]:
-    name = world.accounts[key].name if key in world.accounts else key.rpartition(":")[2]
-    return {
-        "id": world.identity(key),
-        "displayName": name,
-        "email": world.address(key),
-        "type": "User",
-        "tenantId": world.tenant_id,
-        "userPrincipalName": world.address(key),
-    }
-
-
 # Flows ----------------------------------------------------------------------------------------------------------
-
-
-def in_environment(world: World, environment: str) -> list[Flow]:
-    """Flows of an environment."""
-    return [f for f in world.flows if f.environment == environment]
 
 
 def flow_id(world: World, flow: Flow) -> str:
@@ -123,12 +81,12 @@ def workflow_id(world: World, flow: Flow) -> str:
 
 def flow_page(world: World, environment: str) -> dict[str, Any]:
     """The thin list."""
-    return {"value": [_flow(world, f, _listed(world, f)) for f in in_environment(world, environment)]}
+    return {"value": [_flow(world, f, _listed(world, f)) for f in world.in_environment(environment)]}
 
 
 def flow_lines(world: World, environment: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """One detail a flow, with its definition."""
-    for flow in in_environment(world, environment):
+    for flow in world.in_environment(environment):
         request = f"{_scoped(world, flow)}?{VERSION}"
         yield request, _flow(world, flow, _listed(world, flow) | _detailed(world, flow))
 
@@ -212,7 +170,7 @@ def _detailed(world: World, flow: Flow) -> dict[str, Any]:
 
 def permission_lines(world: World, environment: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Owner and co-owners of each flow."""
-    for flow in in_environment(world, environment):
+    for flow in world.in_environment(environment):
         who = [(flow.owner, "Owner"), *((c, "CanEdit") for c in flow.co_owners)]
         base = f"{FLOWS}environments/{world.environment_id(flow.environment)}/flows/{flow_id(world, flow)}/permissions"
         rows = [
@@ -234,7 +192,7 @@ def permission_lines(world: World, environment: str) -> Iterator[tuple[str, dict
 def run_lines(world: World, environment: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The latest run of every running flow; a whole day of the busy one."""
     month = f"2026-{9 + world.stage:02}"
-    for flow in in_environment(world, environment):
+    for flow in world.in_environment(environment):
         if flow.state != "Started" or (flow.solution and flow.key != "lim1-busy"):
             continue  # the runs of solution flows were not exported
         count = BUSY_RUNS if flow.key == "lim1-busy" else 1
@@ -256,145 +214,4 @@ def _run(world: World, flow: Flow, month: str, number: int) -> dict[str, Any]:
             "status": "Succeeded",
             "trigger": {"name": world.steps(flow)[0].name, "status": "Succeeded"},
         },
-    }
-
-
-# Connections, connectors, policies ------------------------------------------------------------------------------
-
-
-def connections_in(world: World, environment: str) -> list[Connection]:
-    """Connections of an environment."""
-    return [c for c in world.connections.values() if c.environment == environment]
-
-
-def connection_page(world: World, environment: str) -> dict[str, Any]:
-    """Connections as the admin list has them."""
-    return {"value": [_connection(world, c) for c in connections_in(world, environment)]}
-
-
-def _connection(world: World, connection: Connection) -> dict[str, Any]:
-    environment = world.environment_id(connection.environment)
-    path = f"{APPS}scopes/admin/environments/{environment}/apis/{connection.connector}"
-    shown = world.address(connection.account)
-    row: dict[str, Any] = {
-        "apiId": path,
-        "displayName": _label(connection, shown),
-        "statuses": [_status(connection.error)],
-        "isSsoConnection": False,
-        "createdBy": _person(world, connection.maker),
-        "createdTime": world.ids.when("2025-11-12", connection.id),
-        "lastModifiedTime": world.ids.when(f"2026-{9 + world.stage:02}-21", connection.id),
-        "expirationTime": world.ids.when(f"2026-{9 + world.stage:02}-22", connection.id),
-        "environment": {"id": f"{APPS}environments/{environment}", "name": environment},
-        "allowSharing": connection.everyone or connection.account.startswith("sp:"),
-    }
-    row |= _signed_in(world, connection, shown)
-    return {
-        "name": connection.id,
-        "id": f"{path}/connections/{connection.id}",
-        "type": "Microsoft.PowerApps/scopes/apis/connections",
-        "properties": row,
-    }
-
-
-def _label(connection: Connection, shown: str) -> str:
-    """The account, but the application's name or the bare login where there is no account."""
-    if connection.account.startswith("sp:"):
-        return "Tailwind Flow Runner"
-    return shown.partition("@")[0] if connection.everyone else shown
-
-
-def _signed_in(world: World, connection: Connection, shown: str) -> dict[str, Any]:
-    """The part that tells whose sign-in it is: account, application, or user name of a database."""
-    if connection.account.startswith("sp:"):
-        values = {
-            "token:grantType": {"value": "client_credentials"},
-            "token:clientId": {"value": world.ids.guid("app", connection.account[3:])},
-            "token:TenantId": {"value": world.tenant_id},
-        }
-        return {"connectionParametersSet": {"name": "ServicePrincipalOauth", "values": values}}
-    if connection.account.startswith(EXTERNAL):
-        user = connection.account.removeprefix(EXTERNAL)
-        parameters = {"username": user, "server": SQL_SERVER, "database": "warehouse"}
-        return {"connectionParameters": parameters}
-    return {"accountName": shown, "connectionParametersSet": {"name": "Oauth", "values": {}}}
-
-
-def _status(error: int) -> dict[str, Any]:
-    if not error:
-        return {"status": "Connected"}
-    cause = json.dumps({"error": "invalid_grant", "error_description": f"AADSTS{error}: {ERRORS[error]}"})
-    message = f"Failed to refresh access token. {cause}"
-    return {"status": "Error", "target": "token", "error": {"code": "Unauthorized", "message": message}}
-
-
-def share_lines(world: World, environment: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Who may use each connection."""
-    place = world.environment_id(environment)
-    for c in connections_in(world, environment):
-        if not c.everyone and c.maker == c.account:
-            continue  # asked only where somebody else may hold the connection
-        path = f"{APPS}scopes/admin/environments/{place}/apis/{c.connector}/connections/{c.id}/permissions"
-        maker = _person(world, c.maker)
-        rows = [("Owner", {k: maker[k] for k in ("id", "type", "displayName", "email", "tenantId")})]
-        if c.everyone:
-            rows.append(("CanView", {"id": world.tenant_id, "type": "Tenant", "tenantId": world.tenant_id}))
-        value = [
-            {
-                "name": principal["id"],
-                "id": f"{path}/{principal['id']}",
-                "type": "Microsoft.PowerApps/scopes/apis/connections/permissions",
-                "properties": {"roleName": role, "principal": principal},
-            }
-            for role, principal in rows
-        ]
-        yield f"{path.removeprefix('/')}?{VERSION}", {"value": value}
-
-
-def connector_page(world: World, environment: str) -> dict[str, Any]:
-    """Connectors that are in use."""
-    used = dict.fromkeys(c for f in in_environment(world, environment) for c in connectors(world.steps(f)))
-    rows = [
-        {
-            "name": name,
-            "id": APIS + name,
-            "type": "Microsoft.PowerApps/apis",
-            "properties": {
-                "displayName": TITLES[name],
-                "tier": "Premium" if name in PREMIUM_CONNECTORS else "Standard",
-                "isCustomApi": False,
-                "publisher": "Microsoft" if name != "shared_dropbox" else "Dropbox",
-                "capabilities": ["actions"],
-            },
-        }
-        for name in used
-    ]
-    return {"value": rows}
-
-
-def policy_page(world: World) -> dict[str, Any]:
-    """One data policy for all environments; consumer storage is not business."""
-    business = [{"id": APIS + c, "name": t, "type": "Microsoft.PowerApps/apis"} for c, t in TITLES.items()]
-    groups = {
-        "hbi": {"apis": [b for b in business if "dropbox" not in b["id"]], "description": "Business data only"},
-        "lbi": {"apis": [b for b in business if "dropbox" in b["id"]], "description": "No business data allowed"},
-    }
-    name = world.ids.guid("policy")
-    return {
-        "value": [
-            {
-                "name": name,
-                "id": f"/providers/Microsoft.BusinessAppPlatform/scopes/admin/apiPolicies/{name}",
-                "type": "Microsoft.BusinessAppPlatform/scopes/apiPolicies",
-                "properties": {
-                    "displayName": "Tailwind tenant policy",
-                    "definition": {
-                        "$schema": "https://schema.management.azure.com/providers/Microsoft.PowerApps/schemas/2016-11-01",
-                        "defaultApiGroup": "lbi",
-                        "constraints": {},
-                        "apiGroups": groups,
-                    },
-                },
-            }
-        ]
     }

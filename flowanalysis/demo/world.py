@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from flowanalysis.demo import flows as flow_table
-from flowanalysis.demo.flows import RUNNER, Flow
+from flowanalysis.demo.flow import RUNNER, Flow
 from flowanalysis.demo.ids import DOMAIN, Ids
 from flowanalysis.demo.people import DEPARTMENTS, Account, accounts, deputy, lead
 from flowanalysis.demo.recipes import RECIPES
@@ -64,6 +64,10 @@ class World:
     def flows(self) -> list[Flow]:
         """Flows of this month."""
         return [f for f in flow_table.flows(self.ids, self.flow_count) if self.stage in f.stages]
+
+    def in_environment(self, environment: str) -> list[Flow]:
+        """Flows of an environment."""
+        return [f for f in self.flows if f.environment == environment]
 
     def identity(self, key: str) -> str:
         """Object id of an account, service principal, group or list."""

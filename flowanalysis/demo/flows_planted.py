@@ -1,0 +1,86 @@
+"""Flows of Tailwind Traders that have something wrong, or look as if they had."""
+
+from __future__ import annotations
+
+from flowanalysis.demo.flow import RUNNER, Flow
+from flowanalysis.demo.people import DEPARTMENTS, deputy, lead
+
+KEEPERS = {d: (lead(d), deputy(d)) for d in DEPARTMENTS}
+IT = KEEPERS["it"]
+# Flows that look like a finding and are none, or less than they seem.
+NEAR_MISSES = (
+    Flow("near-co-owned", "Expense policy mails", "default", "notify", "finance", "elias.thorn",
+         (lead("finance"), deputy("finance")), "svc-flow-finance", solution=False),
+    Flow("near-group-owned", "Badge list mails", "default", "notify", "facilities", "walter.quist",
+         ("group:keepers-facilities",), "svc-flow-facilities", solution=False),
+    Flow("near-list-owned", "List alert", "default", "notify", "marketing", "selma.crane",
+         ("list:marketing",), "svc-flow-marketing", solution=False),
+    Flow("near-sp-owned", "Directory case sync", "production", "rows", "it", RUNNER, IT),
+    Flow("near-system-creator", "Service desk survey", "production", "form", "it", "svc-flow-it", IT,
+         system_creator=True),
+    Flow("near-invoker", "Send as me", "production", "invoker", "hr", "svc-flow-hr", (lead("hr"), deputy("hr")),
+         invoker=("shared_office365", "shared_office365users")),
+    Flow("near-placeholder", "Licence report", "production", "oauth", "it", "svc-flow-it", IT),
+    Flow("near-old-shape", "Old task list", "teams", "old_shape", "facilities", "svc-flow-facilities",
+         (lead("facilities"), deputy("facilities")), solution=False),
+    Flow("it-child", "Notify IT channel", "production", "child", "it", "svc-flow-it", IT),
+    Flow("near-child-caller", "Device hand-out", "production", "child_caller", "it", "svc-flow-it", IT),
+    Flow("near-sandbox", "Invoice intake (test)", "sandbox", "intake", "finance", "svc-flow-finance",
+         (lead("finance"), deputy("finance")), state="Stopped"),
+)  # fmt: skip
+
+# Flows with something wrong; truths.py says what.
+PLANTED = (
+    Flow("own1-deleted", "Vendor statements archive", "production", "notify", "finance", "elias.thorn",
+         runs_as="svc-flow-finance", solution=False),
+    Flow("own1-purged", "Badge printing", "production", "notify", "facilities", "walter.quist",
+         runs_as="svc-flow-facilities", solution=False),
+    Flow("own1-new", "Purchase order export", "production", "own_reminder", "procurement", "noor.haddad",
+         solution=False),
+    Flow("own3-disabled", "Quote hand-over", "production", "notify", "sales", "dana.whitlock", KEEPERS["sales"],
+         "svc-flow-sales", solution=False),
+    Flow("con1-disabled", "Dock schedule", "production", "own_reminder", "operations", "svc-flow-operations",
+         KEEPERS["operations"], "joris.vane", solution=False),
+    Flow("own2-single", "Inventory exception mails", "production", "own_reminder", "operations", "iris.tanaka",
+         solution=False),
+    Flow("own4-person", "Candidate mails", "production", "own_reminder", "hr", "june.abara", KEEPERS["hr"],
+         solution=False),
+    Flow("hostile-html", "<script>alert(1)</script> offers $x$", "production", "flagged", "marketing",
+         "alert.script", solution=False),
+    Flow("hostile-formula", "=1+1", "production", "flagged", "finance", "formula.user", solution=False),
+    Flow("own5-nobody", "Stock level watch", "production", "variable", "operations", "svc-flow-operations"),
+    Flow("own5-survey", "Customer survey", "production", "form", "marketing", "svc-flow-survey",
+         stages=(1,)),
+    Flow("con3-personal", "Campaign countdown", "production", "own_reminder", "marketing", "svc-flow-marketing",
+         KEEPERS["marketing"], "theo.lang", solution=False),
+    Flow("con4-mixed", "Payment run notices", "finance", "notify", "finance", "svc-flow-finance",
+         KEEPERS["finance"], "svc-flow-finance", (("shared_teams", "svc-flow-payables"),)),
+    Flow("con5-everyone", "Warehouse copy", "production", "copy", "it", "svc-flow-it", IT,
+         "ext:warehouse_loader"),
+    Flow("prv1-admin", "Site tidy-up", "production", "own_reminder", "it", "lena.ortiz", KEEPERS["it"],
+         solution=False),
+    Flow("prv2-outsider", "Refund pay-outs", "finance", "approval", "finance", "svc-flow-finance",
+         (*KEEPERS["finance"], "max.hollow")),
+    Flow("ovl1-payables", "Payables notices", "finance", "notify", "finance", "svc-flow-payables",
+         KEEPERS["finance"]),
+    Flow("ovl2-reports", "Report notices", "production", "notify", "it", "svc-flow-reports", KEEPERS["it"],
+         solution=False),
+    Flow("svc1-premium", "Deal room hook", "production", "webhook", "sales", "svc-flow-sales", KEEPERS["sales"]),
+    Flow("lim1-busy", "Complaint triage", "production", "busy", "service", "svc-flow-service", KEEPERS["service"],
+         solution=False),
+    Flow("sec1-key", "Carrier booking", "production", "secret", "operations", "svc-flow-operations",
+         KEEPERS["operations"]),
+    Flow("sec2-open", "Press contact hook", "production", "open_webhook", "marketing", "svc-flow-marketing",
+         KEEPERS["marketing"], stages=(1,)),
+    Flow("sec2-fixed", "Visitor kiosk hook", "production", "webhook", "facilities", "svc-flow-facilities",
+         KEEPERS["facilities"], recipe_before="open_webhook"),
+    Flow("sec3-outside", "Offer copies", "production", "outside", "procurement", "svc-flow-procurement",
+         KEEPERS["procurement"], solution=False),
+    Flow("sec4-grants", "Group join requests", "production", "grants", "hr", "svc-flow-hr", KEEPERS["hr"]),
+    Flow("leg1-legacy", "Old matter list", "production", "legacy_table", "legal", "svc-flow-legal",
+         KEEPERS["legal"]),
+    Flow("unbound", "Claims intake", "production", "intake", "legal", "svc-flow-legal", KEEPERS["legal"],
+         unbound=("shared_teams",)),
+    Flow("gone-next-month", "Old price mails", "production", "notify", "sales", "svc-flow-sales",
+         KEEPERS["sales"], stages=(0,), solution=False),
+)  # fmt: skip
