@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flowanalysis.definitions import parse
+from flowanalysis.definitions import parse, secrets
 from flowanalysis.definitions.expressions import Scope
-from flowanalysis.definitions.needs import needs_of
+from flowanalysis.definitions.marks import Read, marks_of
+from flowanalysis.definitions.needs import Need, needs_of
+from flowanalysis.errors import DefinitionError, FlowAnalysisError
 from flowanalysis.schema import NO_ENVIRONMENT
 
 __all__ = ["Definition", "read_definition"]
@@ -99,30 +101,80 @@ def read_definition(
     where = flow_id or ""
     wrapped = parse.unwrap(parse.decode(document, where=where), where=where)
     ids = {"environment_id": environment_id, "flow_id": (flow_id or wrapped.flow_id).lower()}
-    definition = wrapped.definition
+    read = _read(wrapped, where or wrapped.flow_id, variables, swaggers)
+    trigger = next((s for s in read.steps if s.kind == "trigger"), None)
+    return _guarded(
+        Definition(
+            wrapper=wrapped.wrapper,
+            flow_id=ids["flow_id"],
+            display_name=wrapped.display_name,
+            state=wrapped.state,
+            kind=wrapped.kind,
+            trigger_type=trigger.type if trigger else "",
+            trigger_kind=str(trigger.node.get("kind") or "") if trigger else "",
+            trigger_operation=_operation(trigger) if trigger and trigger.connection else "",
+            action_count=sum(s.kind == "action" for s in read.steps),
+            operations=tuple(sorted({_operation(s) for s in read.steps if s.connection})),
+            steps=[_step_row(s, ids) for s in read.steps],
+            references=[_reference_row(r, ids) for r in read.references.values()],
+            needs=[need.row(ids) for need in read.needs],
+            marks=[mark.row(ids) for mark in marks_of(read)] if wrapped.kind == "cloud" else [],
+        )
+    )
+
+
+def _read(
+    wrapped: parse.Wrapped, where: str, variables: Mapping[str, object] | None, swaggers: Mapping[str, Any] | None
+) -> Read:
+    definition, removed = _redacted(wrapped.definition, where)
     declared = parse.references(wrapped.references)
     scope = Scope(
         parse.mapping(definition.get("parameters")), given=variables, constants=lambda: parse.constants(definition)
     )
-    found = parse.steps(definition, declared, scope)
-    trigger = next((s for s in found if s.kind == "trigger"), None)
-    needs = [need for step in found for need in needs_of(step, scope, swaggers)]
-    return Definition(
-        wrapper=wrapped.wrapper,
-        flow_id=ids["flow_id"],
-        display_name=wrapped.display_name,
-        state=wrapped.state,
-        kind=wrapped.kind,
-        trigger_type=trigger.type if trigger else "",
-        trigger_kind=str(trigger.node.get("kind") or "") if trigger else "",
-        trigger_operation=_operation(trigger) if trigger and trigger.connection else "",
-        action_count=sum(s.kind == "action" for s in found),
-        operations=tuple(sorted({_operation(s) for s in found if s.connection})),
-        steps=[_step_row(s, ids) for s in found],
-        references=[_reference_row(r, ids) for r in declared.values()],
-        needs=[need.row(ids) for need in needs],
-        marks=[],
+    steps = parse.steps(definition, declared, scope)
+    needs: list[Need] = []
+    if wrapped.kind == "cloud":
+        needs = [need for step in steps for need in needs_of(step, scope, swaggers)]
+    return Read(definition, declared, steps, needs, removed)
+
+
+def _redacted(definition: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], list[secrets.Secret]]:
+    """The definition without its secrets; when that fails for any reason at all, the definition is not used."""
+    try:
+        return secrets.redact(definition)
+    except FlowAnalysisError:
+        raise
+    except Exception as error:
+        raise DefinitionError(
+            f"its secrets could not be looked for ({type(error).__name__}), so nothing of it is used", where=where
+        ) from None
+
+
+def _guarded(found: Definition) -> Definition:
+    """The last gate: names and values that came in beside the definition pass it as well."""
+    texts = {found.display_name, *found.operations, *(row["resource"] for row in found.needs)}
+    for row in found.steps:
+        texts.update((row["step"], row["operation_id"] or "", row["host"] or ""))
+    for row in found.references:
+        texts.update(str(v) for v in row.values())
+    if not secrets.any_in("\n".join(texts)):
+        return found
+    rows = (found.steps, found.references, found.needs, found.marks)
+    clean = [[{k: _clean(v) for k, v in row.items()} for row in table] for table in rows]
+    return replace(
+        found,
+        display_name=_clean(found.display_name),
+        operations=tuple(map(_clean, found.operations)),
+        trigger_operation=_clean(found.trigger_operation),
+        steps=clean[0],
+        references=clean[1],
+        needs=clean[2],
+        marks=clean[3],
     )
+
+
+def _clean(value: Any) -> Any:
+    return secrets.redact_text(value) if isinstance(value, str) else value
 
 
 def _operation(step: parse.Step) -> str:

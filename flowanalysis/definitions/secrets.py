@@ -1,0 +1,388 @@
+"""Secrets in definitions: found by name and by form, removed at once.
+
+Flows carry secrets where scanners of source code do not look: signed addresses, headers, form bodies, variables
+set by name and value, JSON inside text. And they carry expressions that look like secrets and are none. What is
+found leaves as kind, place, length and a keyed fingerprint - never as a value or a part of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets as random
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from flowanalysis import reference
+
+__all__ = ["REMOVED", "Secret", "any_in", "redact", "redact_text"]
+
+REMOVED = "[secret removed]"
+_KEY = random.token_bytes(32)  # of this run: equal values show as equal, and nobody can try values later
+LONGEST = 200_000  # characters of one text that are searched; what is longer is cut off, so that nothing unseen stays
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_GUID = re.compile(r"^\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?$")
+_RUNTIME = re.compile(
+    r"\b(?:parameters|variables|body|outputs|trigger\w*|items?|actions?|workflow|result|utcnow|guid|rand|formdatavalue\w*"
+    r"|listcallbackurl|appsetting|iterationindexes|ticks|decodebase64)\s*\(",
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_NAME = re.compile(r"^[A-Za-z]+(?:[-_ .][A-Za-z]+)+$")
+_IN_TEXT = re.compile(
+    r"""(?<![A-Za-z0-9])(?P<name>[A-Za-z][A-Za-z0-9]{0,30}(?:[-_ ][A-Za-z0-9]{1,30}){0,3})"""
+    r"""(?P<between>["'\\]{0,4}\s{0,3}(?:[:=]|%3[aAdD])\s{0,3}(?P<quote>["'\\]{0,4}))(?P<value>[^"'\s&;,<>}\\]{4,400})"""
+)
+_SCHEME = re.compile(r"^(?:bearer|basic|token|apikey|negotiate|sharedkey(?:lite)?|key)\s+", re.IGNORECASE)
+# A name without any of these is neither strong nor weak enough to count inside a text
+_LIKELY = re.compile(r"pass|pwd|secret|key|token|credential|cookie|author|connectionstring|signature")
+_BEFORE, _AFTER = 60, 480  # characters around such a word that can belong to a name and its value
+
+NONE, WEAK, STRONG, WRAPPER, SKIP = range(5)
+
+
+class Secret(NamedTuple):
+    """A secret that was removed: what, where in the definition, how long, and equal to which others."""
+
+    kind: str
+    path: tuple[str, ...]
+    length: int
+    fingerprint: str
+
+
+class _Hit(NamedTuple):
+    kind: str
+    path: tuple[str, ...]
+    start: int
+    end: int
+    value: str
+
+
+class _Pattern(NamedTuple):
+    kind: str
+    hints: tuple[str, ...]
+    regex: re.Pattern[str]
+
+
+@cache
+def _patterns() -> tuple[_Pattern, ...]:
+    return tuple(
+        _Pattern(p["kind"], tuple(p["hint"]), re.compile(p["regex"])) for p in reference.toml("secrets")["pattern"]
+    )
+
+
+@cache
+def _hints() -> tuple[tuple[str, _Pattern], ...]:
+    return tuple((hint, pattern) for pattern in _patterns() for hint in pattern.hints)
+
+
+@cache
+def _names() -> Mapping[str, frozenset[str]]:
+    facts = reference.toml("secrets")
+    return {k: frozenset(v) for k, v in facts["names"].items()} | {
+        k: frozenset(v) for k, v in facts["placeholders"].items()
+    }
+
+
+@lru_cache(maxsize=20_000)
+def strength_of(name: str) -> int:
+    """How much a name says that its value is a secret.
+
+    >>> [strength_of(n) == STRONG for n in ("client_secret", "Ocp-Apim-Subscription-Key", "secretName")]
+    [True, True, False]
+    """
+    folded = name.lower()
+    known = _names()
+    if folded in known["skipped"]:
+        return SKIP
+    if folded in known["wrappers"]:
+        return WRAPPER
+    words = [w.lower() for w in _WORDS.findall(name.partition(" (")[0])]
+    while words and words[-1].isdigit():
+        words.pop()
+    if not words or words[-1] in known["about"]:
+        return NONE
+    runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(i + 4, len(words)) + 1)}
+    glued = "".join(words)
+    if runs & known["strong"] or glued in known["strong"]:
+        # a strong word in front may belong to something else: "Secret santa list", "password reset mail"
+        tail = {" ".join(words[i:]) for i in range(len(words))}
+        if tail & known["strong"] or tail & known["weak"] or glued in known["strong"]:
+            return STRONG
+        return WEAK
+    return WEAK if words[-1] in known["weak"] or words[0] in {"key", "token"} and len(words) == 1 else NONE
+
+
+def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
+    """The tree without its secrets, and what was removed; a tree without any comes back as it is.
+
+    >>> clean, found = redact({"inputs": {"client_secret": "Qq8vR2mLx0TzP4"}})
+    >>> clean["inputs"], found[0].kind, found[0].length
+    ({'client_secret': '[secret removed]'}, 'client_secret', 14)
+    """
+    if _clean(tree):
+        return tree, []
+    hits = list(_find(tree))
+    by_path: dict[tuple[str, ...], list[_Hit]] = {}
+    for hit in hits:
+        by_path.setdefault(hit.path, []).append(hit)
+    found = []
+    for path, here in by_path.items():
+        shown = tuple(redact_text(p) for p in path)
+        found += [Secret(h.kind, shown, len(h.value), _fingerprint(h.value)) for h in _apart(here)]
+    return _rebuilt(tree, (), by_path), found
+
+
+def redact_text(text: str) -> str:
+    """Text without what gives itself away as a secret, whatever its name.
+
+    >>> redact_text("https://fabrikam.example/run?sv=1.0&sig=Zk3vQ0pXy7Lr2Tn8Wm5Jd1")
+    'https://fabrikam.example/run?sv=1.0&sig=[secret removed]'
+    """
+    return _cut(text, [h for h in _in_text((), text, _occurring(text[:LONGEST]))])
+
+
+def any_in(text: str) -> bool:
+    """True when something in the text gives itself away as a secret."""
+    return bool(_occurring(text))
+
+
+def _fingerprint(value: str) -> str:
+    return hmac.new(_KEY, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
+
+
+# A text in the tree: its place (a linked list, made a path only for a hit), the text, the name that counts, its strength.
+_Text = tuple[Any, str, str, int]
+
+
+def _texts(tree: object) -> list[_Text]:
+    """All texts of a tree, with their places."""
+    stack: list[tuple[Any, object, str, int]] = [(None, tree, "", NONE)]
+    found: list[_Text] = []
+    while stack:
+        path, node, name, strength = stack.pop()
+        if isinstance(node, dict):
+            for key, value in node.items():
+                own, label = strength_of(key), key
+                if own == WRAPPER:
+                    label, own = _label(node, key, name, strength)
+                if own != SKIP:
+                    stack.append(((path, key), value, label, own))
+        elif isinstance(node, list):
+            stack += [((path, str(at)), value, name, strength) for at, value in enumerate(node)]
+        elif isinstance(node, str):
+            found.append((path, node, name, strength))
+        elif strength == STRONG and isinstance(node, (int, float)) and not isinstance(node, bool):
+            found.append((path, str(node), name, strength))
+    return found
+
+
+def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tuple[str, int]:
+    """The name for a member called value: its neighbour called name, else what is around."""
+    for other, label in node.items():
+        if other != key and isinstance(label, str) and other.lower() in _names()["neighbours"]:
+            own = strength_of(label)
+            if own in (WEAK, STRONG):
+                return label, own
+    return outer, strength if strength in (WEAK, STRONG) else NONE
+
+
+def _quick(tree: object) -> tuple[list[str], list[_Text]]:
+    """The texts of a tree without their places: those with a name that counts apart.
+
+    Most definitions hold no secret; for them this is all the work there is.
+    """
+    stack: list[tuple[object, str, int]] = [(tree, "", NONE)]
+    plain: list[str] = []
+    named: list[_Text] = []
+    while stack:
+        node, name, strength = stack.pop()
+        if isinstance(node, dict):
+            for key, value in node.items():
+                own = strength_of(key)
+                if own == SKIP:
+                    continue
+                label = key
+                if own == WRAPPER:
+                    label, own = _label(node, key, name, strength)
+                if isinstance(value, str):
+                    if own:
+                        named.append((None, value, label, own))
+                    else:
+                        plain.append(value)
+                elif value is not None:
+                    stack.append((value, label, own))
+        elif isinstance(node, list):
+            stack += [(value, name, strength) for value in node]
+        elif isinstance(node, str):
+            named.append((None, node, name, strength))
+        elif strength == STRONG and isinstance(node, (int, float)) and not isinstance(node, bool):
+            named.append((None, str(node), name, strength))
+    return plain, named
+
+
+def _clean(tree: Mapping[str, Any]) -> bool:
+    """True when a quick look finds nothing."""
+    plain, named = _quick(tree)
+    if any(item[3] and _by_name(item) for item in named):
+        return False
+    # the same words stand in every step; nothing shorter can hold a name and a value, or a token
+    texts = {t for t in plain if len(t) > 11}.union(item[1] for item in named)
+    if _occurring("\n".join(texts)):
+        return False
+    pairs = (t for t in texts if "=" in t or ":" in t or "%3" in t)
+    return not any(True for text in pairs for _ in _named_in_text((None, text, "", NONE)))
+
+
+def _find(tree: Mapping[str, Any]) -> Iterator[_Hit]:
+    """Secrets with their places."""
+    texts = _texts(tree)
+    occurring = _occurring("\n".join([t[1] for t in texts]))
+    for item in texts:
+        path, text, _, strength = item
+        if strength and (hit := _by_name(item)):
+            yield hit
+        else:
+            yield from _in_text(_path(path), text, occurring)
+            yield from _named_in_text(item)
+
+
+def _occurring(text: str) -> list[_Pattern]:
+    """Forms that occur in a text: two steps, since looking for a plain text is far quicker."""
+    folded = text.lower()
+    return [p for p in {p.regex: p for h, p in _hints() if h in folded}.values() if p.regex.search(text)]
+
+
+def _path(linked: Any) -> tuple[str, ...]:
+    parts = []
+    while linked:
+        linked, key = linked
+        parts.append(key)
+    return tuple(reversed(parts))
+
+
+def _in_text(path: tuple[str, ...], text: str, patterns: list[_Pattern]) -> Iterator[_Hit]:
+    for pattern in patterns:
+        for match in pattern.regex.finditer(text[:LONGEST]):
+            value = match["secret"]
+            if not _placeholder(value):
+                yield _Hit(pattern.kind, path, *match.span("secret"), value)
+
+
+def _by_name(item: _Text) -> _Hit | None:
+    path, whole, name, strength = item
+    text = whole.strip()
+    if text.startswith("@") and not text.startswith("@@"):
+        return _in_expression(item, text)
+    if "@{" in text:
+        return None
+    scheme = _SCHEME.match(text)
+    value = text[scheme.end() :] if scheme else text
+    if (strength == STRONG and _is_secret(value, name)) or (strength == WEAK and _material(value)):
+        return _Hit(_kind(name), _path(path), 0, len(whole), value)
+    return None
+
+
+def _kind(name: str) -> str:
+    """The name as a kind; long names and those that hold a secret themselves are not repeated."""
+    plain = redact_text(name.partition(" (")[0])
+    return plain if plain.isprintable() and len(plain) <= 40 else "named secret"
+
+
+def _in_expression(item: _Text, text: str) -> _Hit | None:
+    """An expression counts under a strong name when it only puts literals together."""
+    path, whole, name, strength = item
+    if strength != STRONG or _RUNTIME.search(text):
+        return None
+    literals = [m[1] for m in _QUOTED.finditer(text) if _is_secret(_SCHEME.sub("", m[1]), name)]
+    return _Hit(_kind(name), _path(path), 0, len(whole), literals[0]) if literals else None
+
+
+def _named_in_text(item: _Text) -> Iterator[_Hit]:
+    """``client_secret=…`` in a form body, ``"password": "…"`` in JSON inside text, connection strings."""
+    path, text = item[0], item[1][:LONGEST]
+    done = 0
+    for word in _LIKELY.finditer(text.lower()):
+        if word.start() < done:
+            continue
+        at = max(done, word.start() - _BEFORE)
+        for match in _IN_TEXT.finditer(text[at : word.end() + _AFTER]):
+            if at + match.start() > word.end():
+                break
+            done = at + match.end()
+            value = _told(match)
+            if value:
+                start = at + match.start("value")
+                yield _Hit(_kind(match["name"]), _path(path), start, start + len(value), value)
+
+
+def _told(match: re.Match[str]) -> str:
+    """The value in a match of a name and a value, if it is a secret."""
+    strength = strength_of(match["name"])
+    value = match["value"].rstrip(").]")
+    if strength not in (WEAK, STRONG) or not value or value[0] in "@{$%[(<#*" or "@{" in value or "(" in value:
+        return ""
+    loose = ":" in match["between"] and not match["quote"]  # prose such as "password: ask your manager"
+    strong = strength == STRONG and not loose and _is_secret(value, match["name"])
+    return value if strong or _material(value) else ""
+
+
+def _is_secret(value: str, name: str) -> bool:
+    """A literal under a strong name: anything but placeholders, references and names of secrets."""
+    if len(value) < 4 or _placeholder(value):
+        return False
+    lower = value.lower()
+    if lower.startswith(("http://", "https://", "/")) or "@microsoft.keyvault" in lower:
+        return False  # an address; what is secret in it gives itself away
+    if " " in value.strip() and not any(c.isdigit() for c in value):
+        return "word" in name.lower() or "phrase" in name.lower()  # words: a passphrase or a sentence
+    return not (_NAME.match(value) and any(w in lower for w in ("secret", "password", "key", "token", "pwd")))
+
+
+def _placeholder(value: str) -> bool:
+    lower = value.lower().strip()
+    known = _names()
+    if "".join(c for c in lower if c.isalpha()) in known["words"] and not any(c.isdigit() for c in lower):
+        return True
+    if lower[:1] in "{<[%$#(" and lower[-1:] in "}>]%)#":
+        return True
+    return len(set(lower)) < 3 or any(part in lower for part in known["parts"])
+
+
+def _material(value: str) -> bool:
+    """Text that looks like key material: long, unbroken, mixed, and no id, address or word."""
+    if len(value) < 16 or len(value) > 4_000 or _placeholder(value) or _GUID.match(value):
+        return False
+    if any(c in value for c in " \t\n@()'\"<>|,") or "://" in value or value[0] in "/\\":
+        return False
+    kinds = [any(test(c) for c in value) for test in (str.islower, str.isupper, str.isdigit)]
+    hexadecimal = len(value) >= 32 and all(c in "0123456789abcdefABCDEF" for c in value)
+    return (hexadecimal or sum(kinds) == 3) and kinds[2] and len(set(value.lower())) >= 8
+
+
+def _apart(hits: list[_Hit]) -> list[_Hit]:
+    """Hits of one text that do not overlap, wider ones first."""
+    kept: list[_Hit] = []
+    for hit in sorted(hits, key=lambda h: h.start - h.end):
+        if all(hit.end <= k.start or hit.start >= k.end for k in kept):
+            kept.append(hit)
+    return kept
+
+
+def _cut(text: str, hits: list[_Hit]) -> str:
+    for hit in sorted(_apart(hits), key=lambda h: -h.start):
+        text = text[: hit.start] + REMOVED + text[hit.end :]
+    return text[:LONGEST]
+
+
+def _rebuilt(node: object, path: tuple[str, ...], hits: Mapping[tuple[str, ...], list[_Hit]]) -> Any:
+    if isinstance(node, dict):
+        return {redact_text(k): _rebuilt(v, (*path, k), hits) for k, v in node.items()}
+    if isinstance(node, list):
+        return [_rebuilt(v, (*path, str(at)), hits) for at, v in enumerate(node)]
+    if path not in hits:
+        return node[:LONGEST] if isinstance(node, str) else node
+    return _cut(node, hits[path]) if isinstance(node, str) else REMOVED
