@@ -44,7 +44,7 @@ def test_committed_exports_stay_small():
 
 def test_another_seed_gives_other_ids_and_the_same_findings(tmp_path):
     demo.write_demo(tmp_path, seed=7, users=120)
-    assert {p.name for p in tmp_path.iterdir()} == set(demo.MONTHS)
+    assert {p.name for p in tmp_path.iterdir()} == {*demo.MONTHS, "exceptions.csv"}
     here, there = demo.planted("2026-10"), demo.planted("2026-10", seed=7)
     assert here[["rule", "subject_name"]].equals(there[["rule", "subject_name"]])
     assert (here["subject_id"] == there["subject_id"]).sum() == 1  # the account that only the register names

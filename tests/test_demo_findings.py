@@ -7,6 +7,7 @@ import pytest
 
 from flowanalysis import demo, places, sources
 from flowanalysis.demo.truths import RULE_MEANING
+from flowanalysis.exceptions import apply_exceptions, read_exceptions
 from flowanalysis.findings import find
 from flowanalysis.tenant import Tenant
 
@@ -39,6 +40,13 @@ def test_findings_are_the_planted_ones(found, month, rule):
 @pytest.mark.parametrize("month", demo.MONTHS)
 def test_no_rule_speaks_that_nothing_was_planted_for(found, month):
     assert set(found[month]["rule"]) <= set(RULE_MEANING)
+
+
+def test_exceptions_hold_until_their_day(tenants, found):
+    exceptions = read_exceptions(places.demo() / "exceptions.csv")
+    findings = apply_exceptions(found["2026-10"], exceptions, as_of=tenants["2026-10"].as_of)
+    told = findings[findings["rule"].isin(["SEC-3", "CON-4"])].set_index("rule")["exception"]
+    assert told.to_dict() == {"SEC-3": "accepted", "CON-4": "expired"}
 
 
 def test_demo_is_collected_in_full(found):

@@ -36,7 +36,7 @@ def write_demo(
     months: tuple[str, ...] = MONTHS,
     seed: int = SEED,
 ) -> list[Path]:
-    """Write the exports of a tenant, one folder a month.
+    """Write the exports of a tenant, one folder a month, and ``exceptions.csv``: findings accepted for a time.
 
     Parameters
     ----------
@@ -65,6 +65,8 @@ def write_demo(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         made.append(place)
+    text = sheets.exceptions(world_of(months[0], users=users, flows=flows, months=months, seed=seed))
+    (Path(folder) / "exceptions.csv").write_text(text, encoding="utf-8", newline="\n")
     return made
 
 
