@@ -6,7 +6,12 @@ import re
 
 import pandas as pd
 
-from flowanalysis.schema import TEXT
+from flowanalysis.analysis.access import effective_permissions
+from flowanalysis.analysis.departures import departure_impact
+from flowanalysis.analysis.execution import flow_accounts
+from flowanalysis.analysis.identities import classify
+from flowanalysis.policy import Policy
+from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
 
 # Column of ids -> column of names put in front of it.
@@ -41,6 +46,8 @@ def named(frame: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
         made["environment"] = _names(frame["environment_id"], environment_names(tenant))
     if "connector_id" in frame and "connector" not in frame:
         made["connector"] = _names(frame["connector_id"], connector_names(tenant, frame["connector_id"]))
+    if "resource_id" in frame and "resource" not in frame:
+        made["resource"] = _names(frame["resource_id"], resource_names(tenant))
     for ids, name in PEOPLE.items():
         if ids in frame and name not in frame:
             made[name] = _names(frame[ids], people_names(tenant))
@@ -48,7 +55,8 @@ def named(frame: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
 
 
 def _names(ids: pd.Series, names: pd.Series) -> pd.Series:
-    return ids.map(names).astype(TEXT).fillna(ids.astype(TEXT))
+    ids = ids.astype(TEXT)
+    return ids.map(names).astype(TEXT).fillna(ids)
 
 
 def people_names(tenant: Tenant) -> pd.Series:
@@ -73,6 +81,12 @@ def environment_names(tenant: Tenant) -> pd.Series:
     """Environment id to its display name."""
     rows = tenant.environments.drop_duplicates("environment_id")
     return rows["display_name"].fillna(rows["environment_id"]).set_axis(rows["environment_id"])
+
+
+def resource_names(tenant: Tenant) -> pd.Series:
+    """Resource id to its display name."""
+    rows = tenant.resources.dropna(subset=["display_name"]).drop_duplicates("resource_id")
+    return rows["display_name"].set_axis(rows["resource_id"])
 
 
 def connector_names(tenant: Tenant, ids: pd.Series) -> pd.Series:
@@ -114,3 +128,63 @@ def owned(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     if not tenant.has("flow_owners", "identities"):
         state = pd.Series(pd.NA, index=flows.index, dtype=TEXT)
     return flows.assign(department=flows["owner_id"].map(departments).astype(TEXT), owned=state)
+
+
+def accounts(tenant: Tenant, policy: Policy | None = None) -> pd.DataFrame:
+    """Every identity with what it is, what runs on it, and who answers for it.
+
+    Returns
+    -------
+    DataFrame
+        The columns of ``classify``, name, department, flows (that run as it; NA where connections were not
+        collected), registered_owner and purpose (NA when the register does not list it).
+    """
+    kinds = named(classify(tenant, policy), tenant)
+    people = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
+    kinds["department"] = kinds["identity_id"].map(people["department"]).astype(TEXT)
+    if tenant.has("connections", "flow_connections"):
+        counts = departure_impact(tenant).set_index("identity_id")["flows_running_as"]
+        kinds["flows"] = kinds["identity_id"].map(counts).fillna(0).astype(COUNT)
+    else:
+        kinds["flows"] = pd.Series(pd.NA, index=kinds.index, dtype=COUNT)
+    register = tenant.register.assign(account=tenant.register["account"].str.lower()).drop_duplicates("account")
+    listed = register.set_index("account")
+    keys = kinds["identity_id"].map(people["upn"].fillna(people["app_id"])).str.lower()
+    for column, name in (("owner", "registered_owner"), ("purpose", "purpose")):
+        kinds[name] = keys.map(listed[column]).fillna(kinds["identity_id"].map(listed[column])).astype(TEXT)
+    return kinds.sort_values(["score", "flows", "name"], ascending=[False, False, True], ignore_index=True)
+
+
+def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
+    """How many rights each account behind flows is granted and needs.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    gap : DataFrame
+        From ``least_privilege_gap``.
+
+    Returns
+    -------
+    DataFrame
+        account_id, account_name, granted, needed, excess, missing: numbers of resources with a right. Needed counts
+        what is granted and used and what is missing; what is not known counts nowhere.
+    """
+    behind = flow_accounts(tenant)["account_id"].dropna().unique()
+    held = effective_permissions(tenant, list(behind), paths=False) if len(behind) else pd.DataFrame({"identity_id": [], "kind": []})
+    granted = held[held["kind"] == "grant"].groupby("identity_id", observed=True).size()
+    known = gap[gap["state"] == "found"].drop_duplicates(["account_id", "side", "resource_id"])
+    sides = known.groupby(["account_id", "side"], observed=True).size().unstack(fill_value=0)
+    frame = pd.DataFrame({"account_id": pd.Series(behind, dtype=TEXT)})
+    frame["granted"] = frame["account_id"].map(granted).fillna(0).astype("int64")
+    for side in ("excess", "missing"):
+        counts = sides[side] if side in sides else pd.Series(dtype="int64")
+        frame[side] = frame["account_id"].map(counts).fillna(0).astype("int64")
+    absent = known[(known["side"] == "missing") & (known["granted"] == "none")].groupby("account_id", observed=True).size()
+    unused = known[(known["side"] == "excess") & (known["needed"] == "none")].groupby("account_id", observed=True).size()
+    more = frame["account_id"].map(absent).fillna(0) - frame["account_id"].map(unused).fillna(0)
+    frame["needed"] = (frame["granted"] + more).astype("int64")
+    names = named(frame[["account_id"]], tenant)["account"]
+    order = ["account_id", "account_name", "granted", "needed", "excess", "missing"]
+    return frame.assign(account_name=names)[order].sort_values(["excess", "granted"], ascending=False, ignore_index=True)

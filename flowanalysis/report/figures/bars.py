@@ -11,6 +11,7 @@ from flowanalysis.report.figures.base import (
     canvas,
     contrast,
     described,
+    even_rows,
     integers,
     names,
     nothing,
@@ -66,6 +67,7 @@ def parts(
     shades = {s: ink.series[(colours or {}).get(s, i) % len(ink.series)] for i, s in enumerate(states)}
     _stack(ax, counted, shades, ink)
     ax.set_yticks(range(len(counted)), names(counted.index))
+    even_rows(ax, len(counted))
     titled(ax, title, [(str(s), shades[s]) for s in states])
     ax.set_xlabel(unit)
     integers(ax)
@@ -116,6 +118,7 @@ def ranked(
     for y, v in enumerate(values):
         ax.text(v + widest * 0.01, y, f"{v:,.10g}", va="center", fontsize=9, color=ink.text)
     ax.set_yticks(range(len(part)), names(part[name]))
+    even_rows(ax, len(part))
     ax.set_xlim(0, widest * 1.1)
     ax.xaxis.set_visible(False)
     ax.spines["bottom"].set_visible(False)
@@ -150,6 +153,7 @@ def gap(ink: Ink, frame: pd.DataFrame, *, most: int = 12) -> Figure:
         lack = f"{n:,.0f}" + (f", {m:,.0f} of them not granted" if m else "")
         ax.text(n + widest * 0.01, y - 0.19, lack, va="center", fontsize=8.5, color=ink.text)
     ax.set_yticks(list(spots), names(part["account_name"]))
+    even_rows(ax, len(part))
     ax.set_xlim(0, widest * 1.18)
     ax.xaxis.set_visible(False)
     ax.spines["bottom"].set_visible(False)

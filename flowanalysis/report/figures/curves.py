@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from flowanalysis.report.figures.base import (
     canvas,
     described,
+    even_rows,
     integers,
     names,
     nothing,
@@ -76,6 +77,7 @@ def clocks(ink: Ink, frame: pd.DataFrame, *, title: str = "How long a flow runs 
         when = "at once" if d == 0 else f"{d:,.3g} day{'' if d == 1 else 's'}" if known else "no time documented"
         ax.text(x + furthest * 0.025, y, f"{when}: {names([effect], width=58)[0]}", va="center", fontsize=8.5, color=ink.text)
     ax.set_yticks(range(len(part)), names(part["event"], width=34))
+    even_rows(ax, len(part))
     ax.set_xlim(-0.03 * furthest, furthest * 1.9)
     marks = [d for d in (0, 1, 7, 14, 30, 90, 365) if np.log10(1 + d) <= furthest + 0.01]
     ax.set_xticks([np.log10(1 + d) for d in marks], [f"{d}" for d in marks])
@@ -150,6 +152,7 @@ def change(ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: st
         ax.text(k + n + widest * 0.012, y, tail, va="center", fontsize=8.5, color=ink.text)
     ax.axvline(0, color=ink.text, linewidth=0.9)
     ax.set_yticks(spots, names(part["title"], width=44))
+    even_rows(ax, len(part))
     ax.set_xlim(-max(fixed.max() * 1.25, widest * 0.06), widest * 1.2)
     ax.xaxis.set_visible(False)
     ax.spines["bottom"].set_visible(False)

@@ -64,8 +64,13 @@ def _grid(frame: pd.DataFrame, rows: str, columns: str, value: str, most: tuple[
         kept = top(pairs.groupby(axis)["v"].sum(), limit)
         pairs[axis] = pairs[axis].where(pairs[axis].isin(kept.index), kept.index[-1])
     grid = pairs.groupby([rows, columns])["v"].sum().unstack(fill_value=0.0)
-    grid = grid.loc[grid.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    return grid[grid.sum(axis=0).sort_values(ascending=False, kind="stable").index]
+    return grid.loc[_largest_first(grid.sum(axis=1)), _largest_first(grid.sum(axis=0))]
+
+
+def _largest_first(sums: pd.Series) -> list[object]:
+    """Names by their sums; what stands for many others comes last."""
+    order = sums.sort_values(ascending=False, kind="stable").index
+    return sorted(order, key=lambda name: str(name).startswith("all ") and str(name).endswith(" others"))
 
 
 def colours(ink: Ink) -> LinearSegmentedColormap:

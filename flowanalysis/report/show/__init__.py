@@ -4,14 +4,16 @@ Names of flows, people and connections are written by anybody in the tenant; her
 nothing. Notebooks show frames, pictures and numbers through these functions alone.
 """
 
-from flowanalysis.report.frames import named, owned
+from flowanalysis.report.frames import accounts, named, owned, rights
 from flowanalysis.report.scope import Scope, scope
+from flowanalysis.report.seen import Seen, examine
 from flowanalysis.report.show.blocks import (
     Block,
     Picture,
     advice,
     advice_lines,
     coverage_html,
+    found,
     note,
     numbers,
     opening,
@@ -27,11 +29,15 @@ __all__ = [
     "Block",
     "Picture",
     "Scope",
+    "Seen",
+    "accounts",
     "advice",
     "advice_lines",
     "attribute",
     "coverage_html",
     "escape",
+    "examine",
+    "found",
     "heading",
     "label",
     "missing",
@@ -43,6 +49,7 @@ __all__ = [
     "owned",
     "picture",
     "png",
+    "rights",
     "scope",
     "severity",
     "table",

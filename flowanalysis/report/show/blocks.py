@@ -12,6 +12,7 @@ import pandas as pd
 from flowanalysis.errors import UnknownName
 from flowanalysis.report import record
 from flowanalysis.report.frames import tenant_name
+from flowanalysis.report.seen import Seen
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape
 from flowanalysis.report.show.table import ROWS, number, severity, table_html
 from flowanalysis.report.style import notebook_css
@@ -113,8 +114,41 @@ def table(
         A sentence under the table.
     """
     link = record.table(name, frame, caption=caption)
+    unseen = "; ".join(frame.attrs.get("coverage", {}).get("notes", []))
+    note = " ".join(filter(None, [note, f"Bear in mind: {unseen}." if unseen else ""])).replace("_", " ")
     html = table_html(frame, name=name, caption=caption, columns=columns, rows=rows, link=link, note=note)
     return Block(html, f"{caption}: {len(frame):,} row{'' if len(frame) == 1 else 's'}")
+
+
+FINDING = {
+    "severity": "Severity",
+    "subject_name": "Where",
+    "environment": "Environment",
+    "impact": "What it means",
+    "advice": "What to do",
+    "confidence": "Confidence",
+}
+
+
+def found(seen: Seen, *rules: str, name: str, caption: str, columns: Mapping[str, str] | None = None) -> Block:
+    """Show and record the findings of some rules, or say why they are not known.
+
+    Parameters
+    ----------
+    seen : Seen
+        From :func:`examine`.
+    *rules : str
+        Ids of rules.
+    name, caption : str
+        As in :func:`table`.
+    columns : mapping, optional
+        Columns and their headings.
+    """
+    rows = seen.of(*rules)
+    if rows is not None:
+        return table(rows, name, caption, columns=columns or FINDING)
+    words = f"{caption}: not known; {seen.lacking(*rules)}."
+    return Block(f'<p class="fa-warning" role="note" id="t-{attribute(name)}">{escape(words, width=None)}</p>', words)
 
 
 def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = None) -> Block:

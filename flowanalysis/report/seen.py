@@ -1,0 +1,77 @@
+"""Findings as a page shows them: with names, within its scope, and never silent about what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from flowanalysis.findings import examine as apply_rules
+from flowanalysis.loading import load
+from flowanalysis.places import place
+from flowanalysis.policy import Policy, load_policy
+from flowanalysis.report.frames import named
+from flowanalysis.report.scope import Scope
+from flowanalysis.tenant import Tenant
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Findings and which rules the data could answer.
+
+    Parameters
+    ----------
+    findings : DataFrame
+        Findings with names beside their ids.
+    answerable : DataFrame
+        rule, title, answerable (full | partly | no | off), missing.
+    policy : Policy
+        The policy that judged.
+    before : Tenant, optional
+        The month before.
+    """
+
+    findings: pd.DataFrame
+    answerable: pd.DataFrame = field(repr=False)
+    policy: Policy = field(default_factory=load_policy, repr=False)
+    before: Tenant | None = field(default=None, repr=False)
+
+    def of(self, *rules: str) -> pd.DataFrame | None:
+        """The findings of some rules; None when the data could answer none of them."""
+        state = self.answerable.set_index("rule")["answerable"].reindex(rules)
+        if not state.isin(["full", "partly"]).any():
+            return None
+        return self.findings[self.findings["rule"].isin(rules)]
+
+    def count(self, *rules: str) -> object:
+        """How many findings some rules have; NA when the data could answer none of them."""
+        rows = self.of(*rules)
+        return pd.NA if rows is None else len(rows)
+
+    def lacking(self, *rules: str) -> str:
+        """Why rules could not be answered, in words."""
+        rows = self.answerable[self.answerable["rule"].isin(rules)]
+        if (rows["answerable"] == "off").all() and len(rows):
+            return "the policy switches this rule off"
+        missing = ", ".join(dict.fromkeys(m.replace("_", " ") for m in rows["missing"].dropna() if m))
+        return f"not collected: {missing}" if missing else "no rule answers it"
+
+
+def examine(tenant: Tenant, here: Scope | None = None, *, policy: str = "", previous: str = "") -> Seen:
+    """Findings of a tenant for a page.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    here : Scope, optional
+        What the page shows; the rules always see the whole tenant.
+    policy : str
+        Policy file, "" for the defaults.
+    previous : str
+        Exports or snapshot of the month before, "" for none: then rules that compare are not answered.
+    """
+    rules = load_policy(place(policy)) if policy else load_policy()
+    before = load(place(previous)) if previous else None
+    result = apply_rules(tenant, rules, before)
+    return Seen(named((here or Scope())(result.findings), tenant), result.answerable, rules, before)
