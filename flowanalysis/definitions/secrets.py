@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import re
 import secrets as random
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ _RUNTIME = re.compile(
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_BETWEEN = re.compile(r"'\s*,\s*'")
 _NAME = re.compile(r"^[A-Za-z]+(?:[-_ .][A-Za-z]+)+$")
 _IN_TEXT = re.compile(
     r"""(?<![A-Za-z0-9])(?P<name>[A-Za-z][A-Za-z0-9]{0,30}(?:[-_ ][A-Za-z0-9]{1,30}){0,3})"""
@@ -41,7 +43,8 @@ _SCHEME = re.compile(r"^(?:bearer|basic|token|apikey|negotiate|sharedkey(?:lite)
 _LIKELY = re.compile(r"pass|pwd|secret|key|token|credential|cookie|author|connectionstring|signature")
 _BEFORE, _AFTER = 60, 480  # characters around such a word that can belong to a name and its value
 
-NONE, WEAK, STRONG, WRAPPER, SKIP = range(5)
+NONE, WEAK, MEDIUM, STRONG, WRAPPER, SKIP = range(6)
+TELLING = (WEAK, MEDIUM, STRONG)
 
 
 class Secret(NamedTuple):
@@ -100,20 +103,27 @@ def strength_of(name: str) -> int:
         return SKIP
     if folded in known["wrappers"]:
         return WRAPPER
-    words = [w.lower() for w in _WORDS.findall(name.partition(" (")[0])]
-    while words and words[-1].isdigit():
+    words = _words(name)
+    while len(words) > 1 and (words[-1].isdigit() or words[-1] in known["trailing"]):
         words.pop()
     if not words or words[-1] in known["about"]:
         return NONE
+    tails = {" ".join(words[i:]) for i in range(len(words))} | {"".join(words)}
+    if tails & known["strong"]:
+        return STRONG
     runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(i + 4, len(words)) + 1)}
-    glued = "".join(words)
-    if runs & known["strong"] or glued in known["strong"]:
-        # a strong word in front may belong to something else: "Secret santa list", "password reset mail"
-        tail = {" ".join(words[i:]) for i in range(len(words))}
-        if tail & known["strong"] or tail & known["weak"] or glued in known["strong"]:
-            return STRONG
-        return WEAK
-    return WEAK if words[-1] in known["weak"] or words[0] in {"key", "token"} and len(words) == 1 else NONE
+    if runs & known["strong"]:
+        # the strong word may belong to something else: "Secret santa list", but also "Password of the robot"
+        return MEDIUM
+    return WEAK if words[-1] in known["weak"] else NONE
+
+
+def _words(name: str) -> list[str]:
+    """Words of a name, without what follows in brackets: environment variables repeat their schema name there."""
+    plain = name.partition(" (")[0][:200]
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode("ascii")
+    return [w.lower() for w in _WORDS.findall(plain)]
 
 
 def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
@@ -142,7 +152,7 @@ def redact_text(text: str) -> str:
     >>> redact_text("https://fabrikam.example/run?sv=1.0&sig=Zk3vQ0pXy7Lr2Tn8Wm5Jd1")
     'https://fabrikam.example/run?sv=1.0&sig=[secret removed]'
     """
-    return _cut(text, [h for h in _in_text((), text, _occurring(text[:LONGEST]))])
+    return _cut(text, list(_in_text((), text, _occurring(text[:LONGEST]))))
 
 
 def any_in(text: str) -> bool:
@@ -154,7 +164,8 @@ def _fingerprint(value: str) -> str:
     return hmac.new(_KEY, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
 
 
-# A text in the tree: its place (a linked list, made a path only for a hit), the text, the name that counts, its strength.
+# A text in the tree: its place (a linked list, made a path only for a hit), the text, the name that counts, and
+# how much that name says.
 _Text = tuple[Any, str, str, int]
 
 
@@ -185,9 +196,11 @@ def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tupl
     for other, label in node.items():
         if other != key and isinstance(label, str) and other.lower() in _names()["neighbours"]:
             own = strength_of(label)
-            if own in (WEAK, STRONG):
+            if own in TELLING:
                 return label, own
-    return outer, strength if strength in (WEAK, STRONG) else NONE
+        elif other == "type" and isinstance(label, str) and label.lower().startswith("secure"):
+            return "secure parameter", STRONG
+    return outer, strength if strength in TELLING else NONE
 
 
 def _quick(tree: object) -> tuple[list[str], list[_Text]]:
@@ -275,15 +288,20 @@ def _in_text(path: tuple[str, ...], text: str, patterns: list[_Pattern]) -> Iter
 def _by_name(item: _Text) -> _Hit | None:
     path, whole, name, strength = item
     text = whole.strip()
-    if text.startswith("@") and not text.startswith("@@"):
+    if "@{" in text or (text.startswith("@") and not text.startswith("@@")):
         return _in_expression(item, text)
-    if "@{" in text:
-        return None
     scheme = _SCHEME.match(text)
     value = text[scheme.end() :] if scheme else text
-    if (strength == STRONG and _is_secret(value, name)) or (strength == WEAK and _material(value)):
+    if _counts(value, name, strength):
         return _Hit(_kind(name), _path(path), 0, len(whole), value)
     return None
+
+
+def _counts(value: str, name: str, strength: int) -> bool:
+    """Whether a literal under a name of some strength is a secret."""
+    if strength == STRONG:
+        return _is_secret(value, name)
+    return _material(value) or (strength == MEDIUM and _chosen(value) and _is_secret(value, name))
 
 
 def _kind(name: str) -> str:
@@ -304,6 +322,16 @@ def _in_expression(item: _Text, text: str) -> _Hit | None:
 def _named_in_text(item: _Text) -> Iterator[_Hit]:
     """``client_secret=…`` in a form body, ``"password": "…"`` in JSON inside text, connection strings."""
     path, text = item[0], item[1][:LONGEST]
+    hits = [_Hit(_kind(name), _path(path), start, start + len(value), value) for name, value, start in _pairs(text)]
+    if not hits and text.startswith("@") and "','" in text.replace(" ", ""):
+        # concat('client_secret=', '…'): name and value stand apart; then the whole expression goes
+        joined = _pairs(_BETWEEN.sub("", text))
+        hits = [_Hit(_kind(name), _path(path), 0, len(item[1]), value) for name, value, _ in joined]
+    yield from hits
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str, int]]:
+    """Names with secret values inside a text, and where the value begins."""
     done = 0
     for word in _LIKELY.finditer(text.lower()):
         if word.start() < done:
@@ -315,19 +343,18 @@ def _named_in_text(item: _Text) -> Iterator[_Hit]:
             done = at + match.end()
             value = _told(match)
             if value:
-                start = at + match.start("value")
-                yield _Hit(_kind(match["name"]), _path(path), start, start + len(value), value)
+                yield match["name"], value, at + match.start("value")
 
 
 def _told(match: re.Match[str]) -> str:
     """The value in a match of a name and a value, if it is a secret."""
     strength = strength_of(match["name"])
     value = match["value"].rstrip(").]")
-    if strength not in (WEAK, STRONG) or not value or value[0] in "@{$%[(<#*" or "@{" in value or "(" in value:
+    if strength not in TELLING or not value or value[0] in "@{$%[(<#*" or "@{" in value or "(" in value:
         return ""
-    loose = ":" in match["between"] and not match["quote"]  # prose such as "password: ask your manager"
-    strong = strength == STRONG and not loose and _is_secret(value, match["name"])
-    return value if strong or _material(value) else ""
+    if ":" in match["between"] and not match["quote"]:
+        strength = min(strength, MEDIUM)  # prose such as "password: ask your manager"
+    return value if _counts(value, match["name"], strength) else ""
 
 
 def _is_secret(value: str, name: str) -> bool:
@@ -359,8 +386,15 @@ def _material(value: str) -> bool:
     if any(c in value for c in " \t\n@()'\"<>|,") or "://" in value or value[0] in "/\\":
         return False
     kinds = [any(test(c) for c in value) for test in (str.islower, str.isupper, str.isdigit)]
-    hexadecimal = len(value) >= 32 and all(c in "0123456789abcdefABCDEF" for c in value)
-    return (hexadecimal or sum(kinds) == 3) and kinds[2] and len(set(value.lower())) >= 8
+    unbroken = len(value) >= 24 and value.isalnum() and sum(map(str.isdigit, value)) > 3
+    return (unbroken or sum(kinds) == 3) and kinds[2] and len(set(value.lower())) >= 8
+
+
+def _chosen(value: str) -> bool:
+    """Text that looks like a password somebody chose: unbroken, with digits and at least three kinds of characters."""
+    tests = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
+    kinds = [any(test(c) for c in value) for test in tests]
+    return len(value) >= 8 and kinds[2] and sum(kinds) >= 3 and not any(c.isspace() for c in value)
 
 
 def _apart(hits: list[_Hit]) -> list[_Hit]:
