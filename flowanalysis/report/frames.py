@@ -10,6 +10,8 @@ from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.analysis.execution import flow_accounts
 from flowanalysis.analysis.identities import classify
+from flowanalysis.findings import examine
+from flowanalysis.ledger import ledger as keep_ledger
 from flowanalysis.policy import Policy
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
@@ -51,7 +53,9 @@ def named(frame: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
     for ids, name in PEOPLE.items():
         if ids in frame and name not in frame:
             made[name] = _names(frame[ids], people_names(tenant))
-    return pd.concat([pd.DataFrame(made, index=frame.index), frame], axis=1)
+    result = pd.concat([pd.DataFrame(made, index=frame.index), frame], axis=1)
+    result.attrs = dict(frame.attrs)
+    return result
 
 
 def _names(ids: pd.Series, names: pd.Series) -> pd.Series:
@@ -188,3 +192,30 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     names = named(frame[["account_id"]], tenant)["account"]
     order = ["account_id", "account_name", "granted", "needed", "excess", "missing"]
     return frame.assign(account_name=names)[order].sort_values(["excess", "granted"], ascending=False, ignore_index=True)
+
+
+def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame | None:
+    """Findings of two months with their state: new, open, returned, fixed or unknown; None without a month before."""
+    if before is None:
+        return None
+    history = {before.month: examine(before, policy), tenant.month: examine(tenant, policy, before)}
+    return keep_ledger(history)
+
+
+def moved(states: pd.DataFrame) -> pd.DataFrame:
+    """A ledger by rule: rule, title, fixed, open, new."""
+    counts = states.groupby(["rule", "state"], observed=True).size().unstack(fill_value=0)
+    counts = counts.reindex(columns=["fixed", "open", "new", "returned"], fill_value=0)
+    counts["new"] += counts.pop("returned")
+    titles = states.drop_duplicates("rule").set_index("rule")["title"]
+    return counts.assign(title=titles).reset_index()
+
+
+def named_pairs(overlap: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
+    """Pairs of accounts with names in account_a and account_b; the ids move to account_a_id and account_b_id."""
+    names = people_names(tenant)
+    renamed = overlap.rename(columns={"account_a": "account_a_id", "account_b": "account_b_id"})
+    first, second = (_names(renamed[f"account_{side}_id"], names) for side in "ab")
+    result = pd.concat([first.rename("account_a"), second.rename("account_b"), renamed], axis=1)
+    result.attrs = dict(overlap.attrs)
+    return result

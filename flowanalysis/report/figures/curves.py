@@ -42,7 +42,8 @@ def impact(ink: Ink, frame: pd.DataFrame, *, named: int = 6) -> Figure:
     heaviest = names(part["name"].head(named), width=40)
     ax.plot(place[: len(heaviest)], flows[: len(heaviest)], "o", color=ink.series[1], markersize=5)
     listed = "\n".join(f"{n}.  {text}:  {flows[n - 1]:,.0f}" for n, text in enumerate(heaviest, 1))
-    ax.text(0.98, 0.94, listed, transform=ax.transAxes, ha="right", va="top", fontsize=9, linespacing=1.55)
+    box = {"facecolor": ink.paper, "edgecolor": "none", "pad": 4}
+    ax.text(0.6, 0.97, listed, transform=ax.transAxes, va="top", fontsize=9, linespacing=1.55, bbox=box)
     ax.set_xlim(0.4, max(len(flows) + 0.6, 8))
     ax.set_ylim(0, flows[0] * 1.1)
     ax.set_xlabel("accounts, the most important first")

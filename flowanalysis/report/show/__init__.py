@@ -4,7 +4,7 @@ Names of flows, people and connections are written by anybody in the tenant; her
 nothing. Notebooks show frames, pictures and numbers through these functions alone.
 """
 
-from flowanalysis.report.frames import accounts, named, owned, rights
+from flowanalysis.report.frames import accounts, ledger, moved, named, named_pairs, owned, rights
 from flowanalysis.report.scope import Scope, scope
 from flowanalysis.report.seen import Seen, examine
 from flowanalysis.report.show.blocks import (
@@ -13,7 +13,9 @@ from flowanalysis.report.show.blocks import (
     advice,
     advice_lines,
     coverage_html,
+    edges,
     found,
+    network,
     note,
     numbers,
     opening,
@@ -35,13 +37,18 @@ __all__ = [
     "advice_lines",
     "attribute",
     "coverage_html",
+    "edges",
     "escape",
     "examine",
     "found",
     "heading",
     "label",
+    "ledger",
     "missing",
+    "moved",
     "named",
+    "named_pairs",
+    "network",
     "note",
     "number",
     "numbers",

@@ -20,6 +20,7 @@ from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain
 
 if TYPE_CHECKING:
+    import networkx as nx
     from matplotlib.figure import Figure
 
 
@@ -146,7 +147,10 @@ def found(seen: Seen, *rules: str, name: str, caption: str, columns: Mapping[str
     """
     rows = seen.of(*rules)
     if rows is not None:
-        return table(rows, name, caption, columns=columns or FINDING)
+        shown = dict(columns or FINDING)
+        if rows["environment_id"].isna().all():
+            shown.pop("environment", None)  # about accounts, which live in no environment
+        return table(rows, name, caption, columns=shown)
     words = f"{caption}: not known; {seen.lacking(*rules)}."
     return Block(f'<p class="fa-warning" role="note" id="t-{attribute(name)}">{escape(words, width=None)}</p>', words)
 
@@ -292,3 +296,19 @@ def coverage_lines(frame: pd.DataFrame) -> list[str]:
     if not len(short):
         return ["Everything that this page needs was collected."]
     return [f"{_ANSWERS.get(r.answer, r.answer)}: {r.question} {gaps(r)}" for r in short.itertuples()]
+
+
+def network(graph: nx.MultiDiGraph, *, title: str = "Graph", height: int = 620) -> Block:
+    """Show a graph in the viewer, inside the notebook; works without any address outside."""
+    from flowanalysis.report import viewer  # late: the viewer uses this room
+
+    words = f"{title}: {graph.number_of_nodes():,} nodes, {graph.number_of_edges():,} edges"
+    return Block(viewer.frame(graph, title=title, height=height), words)
+
+
+def edges(graph: nx.MultiDiGraph, *, rows: int = 100) -> Block:
+    """Show the edges of a graph as a table with the reason of each."""
+    label = dict(graph.nodes(data="label"))
+    listed = [(label[a], d["kind"], label[b], d["reason"]) for a, b, d in graph.edges(data=True)]
+    frame = pd.DataFrame(listed, columns=["from", "edge", "to", "reason"])
+    return table(frame, "edges", "Edges and their reasons", rows=rows)

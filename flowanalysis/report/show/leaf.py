@@ -51,6 +51,11 @@ def attribute(value: object) -> str:
     return html.escape(plain(_unstack(str(value)), width=LONGEST), quote=True)
 
 
+def quoted(page: str) -> str:
+    """A whole page as the inside of an attribute, for ``srcdoc``."""
+    return html.escape(page, quote=True)
+
+
 def label(value: object, *, width: int = 30) -> str:
     r"""Any value as a plot label: one line, elided, only characters that a font here can draw.
 

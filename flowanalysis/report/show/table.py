@@ -12,6 +12,11 @@ ROWS = 200  # rows of one HTML table; the CSV has all
 # Words of the field that a column name alone would get wrong.
 WORDS = {"upn": "user name", "id": "id", "sku": "type", "dlp": "data policy", "url": "address", "at": ""}
 MONO = ("_id",)
+# Columns that hold our own code words, read as words.
+CODED = frozenset(
+    "kind reason part clock repairer_kind resource_kind account_kind editor_kind band relation side method signals "
+    "missing what change columns".split()
+)
 LONG = 44  # characters from which a column of text gets room to wrap
 
 
@@ -121,6 +126,8 @@ def _renderer(column: pd.Series, name: str) -> tuple[Callable[[object], str], st
         return severity, ""
     if name.endswith(MONO):
         return _text, "fa-id"
+    if name in CODED:
+        return _words, ""
     long = pd.api.types.is_string_dtype(column.dtype) and (column.str.len() > LONG).fillna(False).any()
     return _text, "fa-long" if long else ""
 
@@ -141,6 +148,10 @@ def severity(value: object) -> str:
     if word not in SEVERITIES:
         return escape(word)
     return f'<span class="fa-sev fa-{word}" data-sort="{SEVERITIES.index(word)}">{word}</span>'
+
+
+def _words(value: object) -> str:
+    return escape(str(value).replace("_", " "), width=400)
 
 
 def _text(value: object) -> str:
