@@ -18,7 +18,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import files, keys, settle
+from flowanalysis.sources import files, keys, lines, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.merge import Merged, Part, merge
 from flowanalysis.sources.pages import pages
@@ -217,18 +217,17 @@ def _take(harvest: Harvest, document: Document, chains: dict[int, str]) -> None:
 
 
 def _read(harvest: Harvest, document: Document, reader: Reader, chains: dict[int, str]) -> None:
-    cut = any("cut" in r.reason for r in document.rejects)
     try:
-        full = files.whole(document) if document.form == "lines" else document
-        results = list(reader.read(full))
+        results = list(lines.read(document, reader) if document.form == "lines" else reader.read(document))
     except InputError as error:
         _failed(harvest, document.name, error)
         return
+    cut = any(isinstance(r, Reject) and "the export was cut" in r.reason for r in (*document.rejects, *results))
     for result in results:
         if isinstance(result, Reject):
             harvest.rejected.append(_reject_row(document.name, result))
         else:
-            _add(harvest, full, result, chains, cut=cut)
+            _add(harvest, document, result, chains, cut=cut)
 
 
 def _reject_row(name: str, reject: Reject) -> dict[str, Any]:

@@ -23,7 +23,8 @@ class Gather:
     def __init__(self, family: str) -> None:
         self.family = family
         self._rows: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = defaultdict(list)
-        self._open: dict[str, dict[str, bool]] = defaultdict(dict)
+        self._open: dict[str, bool] = {}
+        self._chains: dict[str, dict[str, None]] = defaultdict(dict)
         self._single: dict[str, bool] = {}
         self._bare: set[str] = set()
         self._messages: dict[str, dict[str, None]] = defaultdict(dict)
@@ -50,9 +51,11 @@ class Gather:
     def page(self, page: Page, export: str, *, chain: str = "") -> None:
         """Note whether the page was the last of its chain, and when it was collected."""
         source = self._source(export)
-        self._open[source][chain] = page.next_link and self._open[source].get(chain, True)
+        # one list may fill several exports (users and deleted users), so it is open or closed for all of them
+        self._open[chain] = page.next_link and self._open.get(chain, True)
+        self._chains[source][chain] = None
         self._single[source] = page.single and self._single.get(source, True)
-        if not page.context and not page.request and not page.single:
+        if page.bare:
             self._bare.add(source)
         if page.observed_at and (self._observed is None or page.observed_at > self._observed):
             self._observed = page.observed_at
@@ -61,7 +64,8 @@ class Gather:
         """Everything gathered."""
         sources = {s for s, _, _ in self._rows}
         for (source, table, aside), rows in self._rows.items():
-            left = [c for c, is_open in self._open[source].items() if is_open]
+            chains = self._chains[source]
+            left = [c for c in chains if self._open[c]]
             yield Batch(
                 source=source,
                 table=table,
@@ -69,7 +73,7 @@ class Gather:
                 complete=self._complete(source, bool(left)),
                 next_link=bool(left),
                 message="; ".join(self._messages[source]),
-                chain=next(iter(self._open[source]), "") if len(self._open[source]) == 1 else "",
+                chain=next(iter(chains)) if len(chains) == 1 else "",
                 aside=aside,
                 observed_at=self._observed,
             )
@@ -81,7 +85,7 @@ class Gather:
     def _complete(self, source: str, left: bool) -> bool | None:
         if left or self._single.get(source):
             return False
-        return None if source in self._bare or source not in self._open else True
+        return None if source in self._bare or not self._chains[source] else True
 
     def _source(self, export: str) -> str:
         return f"{self.family} {export}".strip()

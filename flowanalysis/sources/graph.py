@@ -117,7 +117,7 @@ def kind_of(page: Page, row: Any) -> str | None:
     keys = row.keys()
     own = next((kind for kind, needed in KEYS if needed <= keys), None)
     typed = TYPES.get(str(row.get("@odata.type", "")).lower())
-    if "groupId" in row and (typed or own or "memberId" in row):
+    if "groupId" in row and ("id" in row or "memberId" in row):
         return "member"
     return own or typed if asked in {"member", "owner"} else asked or own or typed
 
@@ -203,9 +203,9 @@ def _failed(gather: Gather, page: Page) -> None:
         # Graph answers 404 when nobody is manager: that is knowledge, not a failure
         gather.add("identities", {"identity_id": page.about("users"), "manager_known": True}, "managers", aside=True)
         return
-    gather.reject(
-        "", page.place, f"an error answer instead of data: {page.error}. Ask for {page.request or 'it'} again"
-    )
+    table = TABLES.get(_asked(page) or "", "")
+    table = TABLES.get(_asked(page) or "", "")
+    gather.reject(table, page.place, f"an error answer instead of data: {page.error}. Ask for {page.request} again")
     gather.say("errors", f"error answer: {page.error}")
 
 

@@ -45,6 +45,8 @@ class Page:
         A link to a further page is there.
     single : bool
         The answer is one object, so that it says nothing about a whole collection.
+    bare : bool
+        Rows without anything around them, which cannot tell whether they are all.
     status : int or None
         HTTP status, where told.
     error : str
@@ -57,6 +59,7 @@ class Page:
     request: str = ""
     next_link: bool = False
     single: bool = False
+    bare: bool = False
     status: int | None = None
     error: str = ""
     observed_at: datetime | None = None
@@ -103,7 +106,7 @@ def pages(document: Document, *, limit: int | None = None) -> list[Page]:
             bare.append(root)
     if bare:
         context = _context(bare[0]) if isinstance(bare[0], Mapping) else ""
-        found.append(Page(tuple(bare), context=context, single=single))
+        found.append(Page(tuple(bare), context=context, single=single, bare=not single))
     return found
 
 
@@ -131,7 +134,7 @@ def _pages(root: Any, place: str) -> Iterator[Page]:
     elif "groupId" in root and any(isinstance(root.get(c), list) for c in CHILDREN):
         for name in CHILDREN:
             if isinstance(root.get(name), list):
-                yield Page(tuple(root[name]), place, request=f"groups/{root['groupId']}/{name}")
+                yield Page(tuple(root[name]), place, bare=True, request=f"groups/{root['groupId']}/{name}")
 
 
 def _page(body: Any, place: str, *, request: str = "", envelope: Row | None = None) -> Page:

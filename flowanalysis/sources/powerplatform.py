@@ -172,7 +172,8 @@ def _failed(gather: Gather, page: Page, asked: str | None) -> None:
         gather.expect("flows", IN_WORDS["flow"])
         gather.say(IN_WORDS["flow"], "an environment without flow runtime was asked: no flows")
         return
-    gather.reject(TABLES.get(asked or "", ""), page.place, f"an error answer instead of data: {page.error}")
+    table = TABLES.get(asked or "", "")
+    gather.reject(table, page.place, f"an error answer instead of data: {page.error}. Ask for {page.request} again")
     gather.say("errors", f"error answer: {page.error}")
 
 

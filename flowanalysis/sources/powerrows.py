@@ -222,13 +222,12 @@ def parameters(shown: Row) -> dict[str, str | None]:
     >>> parameters({"connectionParameters": {"server": "sql1", "password": "secret"}})["server"]
     'sql1'
     """
-    told = dict(obj(shown.get("connectionParameters")))
-    told.update(obj(dig(shown, "connectionParametersSet", "values")))
     plain: dict[str, str] = {}
-    for key, value in told.items():
-        found = text(value.get("value") if isinstance(value, Mapping) else value)
-        if found:
-            plain[key.rsplit(":", 1)[-1].lower()] = found
+    for told in (obj(shown.get("connectionParameters")), obj(dig(shown, "connectionParametersSet", "values"))):
+        for key, value in told.items():
+            found = text(value.get("value") if isinstance(value, Mapping) else value)
+            if found:
+                plain[key.rsplit(":", 1)[-1].lower()] = found
     picked = {c: next((plain[k] for k in keys if k in plain), None) for c, keys in PARAMETERS.items()}
     if picked["server"]:
         picked["server"] = _address(picked["server"])

@@ -1,0 +1,168 @@
+"""Large JSON Lines through the database: declared schemas in, Arrow out, no object per record.
+
+Only the plain shapes of the big families go this way: users, groups, memberships, flow lists with their connection
+references, connections. Everything else, and every file in which something is odd, is read line by line as usual;
+the rows are the same either way.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flowanalysis.sources import bulkpower, bulksql, graph, powerplatform
+from flowanalysis.sources.base import Batch, Document, Reject
+from flowanalysis.sources.pages import CHILDREN, pages
+from flowanalysis.sources.values import moment
+
+LONGEST = 64 * 2**20
+"""Bytes of one line or page at most."""
+ERRORS = """
+select number, status, body.error ->> '$.code' as code, body.error ->> '$.message' as message, request
+from pages where body.error is not null or status >= 300 order by number
+"""
+
+
+FAMILIES = {**bulksql.FAMILIES, **bulkpower.FAMILIES}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a file is read: the family's SQL, the form of its lines, and which keys its rows have."""
+
+    family: bulksql.Family
+    form: str  # rows | pages | envelopes | children
+    array: bool
+    keys: frozenset[str]
+
+
+def read(document: Document) -> list[Batch | Reject] | None:
+    """The batches of a large file, or None when it must be read line by line.
+
+    Parameters
+    ----------
+    document : Document
+        Of form ``lines``.
+    """
+    found = plan(document)
+    if found is None or document.path is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder, duckdb.connect() as database:
+        database.execute("set TimeZone = 'UTC'")
+        database.execute(f"set temp_directory = '{folder}'")
+        try:
+            _load(database, found, document.path)
+            return list(_batches(database, found))
+        except duckdb.Error:
+            # a line that is no JSON, or a value of another type than declared: line by line tells which
+            return None
+
+
+def plan(document: Document) -> Plan | None:
+    """The plan for a document by its sample; None when no plain shape of a big family is seen."""
+    form = _form(document.sample)
+    kinds, keys = set(), set()
+    for page in pages(document):
+        for row in page.rows:
+            if not isinstance(row, Mapping):
+                return None
+            kind = graph.kind_of(page, row) or powerplatform.kind_of(row)
+            kinds.add("member" if kind == "owner" else kind)
+            keys.update(bulksql.paths(row))
+    family = FAMILIES.get(kinds.pop() or "") if len(kinds) == 1 else None
+    if family is None or form is None or form not in family.forms or keys & family.never:
+        return None
+    return Plan(family, form, is_array(document.path), frozenset(keys))
+
+
+def _form(sample: Sequence[Any]) -> str | None:
+    """The one form of all lines of the sample."""
+    forms = set()
+    for root in sample:
+        if not isinstance(root, Mapping) or "responses" in root:
+            return None
+        if "request" in root and "body" in root:
+            forms.add("envelopes")
+        elif isinstance(root.get("value"), list):
+            forms.add("pages")
+        elif "groupId" in root and any(isinstance(root.get(c), list) for c in CHILDREN):
+            forms.add("children")
+        else:
+            forms.add("rows")
+    return forms.pop() if len(forms) == 1 else None
+
+
+def is_array(path: Path | None) -> bool:
+    """True when the file is one large array."""
+    if path is None:
+        return False
+    with path.open("rb") as file:
+        return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
+
+
+def _load(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> None:
+    """Parse the file once, into a table ``r`` of rows and, for pages, a table ``pages`` without them."""
+    row = bulksql.struct(found.family.columns)
+    columns = {
+        "rows": found.family.columns,
+        "pages": bulksql.body(row),
+        "envelopes": {
+            "request": "VARCHAR",
+            "status": "BIGINT",
+            "observed_at": "VARCHAR",
+            "body": bulksql.struct(bulksql.body(row)),
+        },
+        "children": {"groupId": "VARCHAR", **dict.fromkeys(CHILDREN, f"{row}[]")},
+    }[found.form]
+    source = (
+        f"read_json({bulksql.quoted(str(path))}, format = '{'array' if found.array else 'newline_delimited'}', "
+        f"columns = {bulksql.declared(columns)}, maximum_object_size = {LONGEST})"
+    )
+    stored = "temp table" if found.family.stored else "temp view"
+    database.execute(bulksql.LOAD[found.form].format(source=source, stored=stored))
+
+
+def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch | Reject]:
+    if database.execute(found.family.odd).fetchall()[0][0]:
+        raise duckdb.Error("values that only the careful way can judge")
+    left, observed = _chains(database, found)
+    results = [r for r in found.family.results if r.needs <= found.keys]
+    tables = [database.sql(bulksql.filled(r.sql, found.keys)).to_arrow_table() for r in results]
+    nothing = not any(map(len, tables))
+    for number, (result, rows) in enumerate(zip(results, tables, strict=True)):
+        if not len(rows) and result.optional and not (nothing and number == 0):
+            continue
+        yield Batch(
+            source=f"{found.family.source} {result.export}",
+            table=result.table,
+            rows=rows,
+            complete=None if found.form in {"rows", "children"} else not left,
+            next_link=left,
+            message="; ".join(m for missing, m in result.messages if missing not in found.keys),
+            aside=result.aside,
+            observed_at=observed,
+        )
+    if found.form == "envelopes":
+        yield from _errors(database, found.family.results[0].table)
+
+
+def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]:
+    for number, status, code, message, request in database.execute(ERRORS).fetchall():
+        if status == 404 and table == "flows":
+            continue  # an environment without flow runtime has no flows
+        words = " ".join(str(w) for w in (status, code, message) if w)[:200]
+        yield Reject(table, f"page {number}", f"an error answer instead of data: {words}. Ask for {request} again")
+
+
+def _chains(database: duckdb.DuckDBPyConnection, found: Plan) -> tuple[bool, datetime | None]:
+    """Whether a collection has no last page, and when the newest page was collected."""
+    if found.form not in {"pages", "envelopes"}:
+        return False, None
+    left, observed = database.execute(bulksql.CHAINS).fetchall()[0]
+    return bool(left), moment(observed)

@@ -1,0 +1,232 @@
+"""The SQL of the bulk path for Power Platform: flow lists with their connection references, and connections.
+
+``connectionReferences`` and the parameters of connections are declared as maps: their keys are data.
+Parameters outside the allow-list are never selected.
+"""
+
+from __future__ import annotations
+
+from flowanalysis.schema import NO_ENVIRONMENT
+from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, fold, last, struct, text, time
+from flowanalysis.sources.powerrows import PARAMETERS, STATES
+
+PRINCIPAL = struct(dict.fromkeys(["id", "displayName", "email", "type", "tenantId", "userPrincipalName"], "VARCHAR"))
+PLACE = "STRUCT(name VARCHAR, id VARCHAR)"
+
+
+def segment(path: str, name: str) -> str:
+    """The segment that follows `name` in a path, folded."""
+    return fold(f"regexp_extract(split_part({path}, '?', 1), '(?i)(?:^|/){name}/([^/]+)', 1)")
+
+
+def flag(path: str) -> str:
+    """A flag, from a JSON boolean or from a word."""
+    return f"case lower(trim({path})) when 'true' then true when 'yes' then true when 'false' then false end"
+
+
+def strange(end: str, *times: str) -> str:
+    """Counts rows that only the careful way can judge: another type, or times that are not ISO 8601."""
+    typed = f"not ends_with(rtrim(lower(coalesce(r.type, '')), '/'), '{end}')"
+    return f"select count(*) from rows where {' or '.join([typed, *map(bad_time, times)])}"
+
+
+SHOWN = "r.properties"
+ENVIRONMENT = (
+    f"coalesce({fold(f'{SHOWN}.environment.name')}, {last(f'{SHOWN}.environment.id')}, "
+    f"{segment('r.id', 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
+)
+NAME = f"coalesce({fold('r.name')}, {last('r.id')})"
+
+# --- flows -----------------------------------------------------------------------------------------------------------
+REFERENCE = struct(
+    {
+        "connectionName": "VARCHAR",
+        "connectionReferenceLogicalName": "VARCHAR",
+        "source": "VARCHAR",
+        "runtimeSource": "VARCHAR",
+        "id": "VARCHAR",
+        "displayName": "VARCHAR",
+        "tier": "VARCHAR",
+        "connection": "STRUCT(name VARCHAR, connectionReferenceLogicalName VARCHAR)",
+        "api": "STRUCT(name VARCHAR)",
+        "apiDefinition": "STRUCT(properties STRUCT("
+        "displayName VARCHAR, tier VARCHAR, isCustomApi VARCHAR, publisher VARCHAR))",
+    }
+)
+FLOW_COLUMNS = {
+    **dict.fromkeys(["name", "id", "type", "displayName", "description"], "VARCHAR"),
+    "properties": struct(
+        {
+            **dict.fromkeys(
+                ["displayName", "state", "flowSuspensionReason", "createdTime", "lastModifiedTime"], "VARCHAR"
+            ),
+            **dict.fromkeys(["workflowEntityId", "workflowUniqueId", "isManaged", "sharingType"], "VARCHAR"),
+            **dict.fromkeys(["templateName", "flowFailureAlertSubscribed"], "VARCHAR"),
+            "environment": PLACE,
+            "creator": "STRUCT(objectId VARCHAR, userId VARCHAR, userType VARCHAR)",
+            "owningUser": "STRUCT(azureActiveDirectoryObjectId VARCHAR)",
+            "estimatedSuspensionData": 'STRUCT(suspensionTime VARCHAR, "time" VARCHAR)',
+            "definitionSummary": 'STRUCT(triggers STRUCT("type" VARCHAR, kind VARCHAR)[], description VARCHAR)',
+            "licenseData": "STRUCT(flowLicenseName VARCHAR)",
+            "connectionReferences": f"MAP(VARCHAR, {REFERENCE})",
+            # a detail among the lines of a list: its definition must be read
+            "definition": "JSON",
+            "installedConnectionReferences": "JSON",
+        }
+    ),
+}
+SUSPENSION = f'coalesce({SHOWN}.estimatedSuspensionData.suspensionTime, {SHOWN}.estimatedSuspensionData."time")'
+FLOW_TIMES = {
+    "suspension_at": SUSPENSION,
+    "created_at": f"{SHOWN}.createdTime",
+    "modified_at": f"{SHOWN}.lastModifiedTime",
+}
+STATE = (
+    f"case lower({SHOWN}.state) "
+    + " ".join(f"when '{word}' then '{state}'" for word, state in STATES.items())
+    + f" else case when {text(f'{SHOWN}.state')} is not null then 'Unknown' end end"
+)
+FLOWS = f"""
+select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
+    coalesce({text(f"{SHOWN}.displayName")}, {text("r.displayName")}) as display_name,
+    {STATE} as state, {text(f"{SHOWN}.flowSuspensionReason")} as suspension_reason,
+    {", ".join(f"{time(path)} as {column}" for column, path in FLOW_TIMES.items())},
+    coalesce({fold(f"{SHOWN}.creator.objectId")}, {fold(f"{SHOWN}.creator.userId")}) as creator_id,
+    {text(f"{SHOWN}.creator.userType")} as creator_kind,
+    {fold(f"{SHOWN}.owningUser.azureActiveDirectoryObjectId")} as owner_id,
+    case when owner_id is not null then 'owninguser' end as owner_source,
+    {fold(f"{SHOWN}.workflowEntityId")} as workflow_id, {fold(f"{SHOWN}.workflowUniqueId")} as workflow_unique_id,
+    case when workflow_id is not null then true when {SHOWN}.isManaged is not null then false end as is_solution,
+    {flag(f"{SHOWN}.isManaged")} as is_managed, 'cloud' as kind,
+    {text(f"{SHOWN}.definitionSummary.triggers[1].type")} as trigger_type,
+    {text(f"{SHOWN}.definitionSummary.triggers[1].kind")} as trigger_kind,
+    {text(f"{SHOWN}.sharingType")} as sharing_type,
+    coalesce({text(f"{SHOWN}.definitionSummary.description")}, {text("r.description")}) as description,
+    {text(f"{SHOWN}.templateName")} as template_name,
+    {text(f"{SHOWN}.licenseData.flowLicenseName")} as licence_name,
+    {flag(f"{SHOWN}.flowFailureAlertSubscribed")} as failure_alert
+from rows
+"""
+DECLARED = f"""
+(select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
+    unnest(map_entries({SHOWN}.connectionReferences)) as e from rows)
+"""
+SOURCE = "lower(coalesce(nullif(e.value.source, ''), e.value.runtimeSource, ''))"
+REFERENCES = f"""
+select environment_id, flow_id, lower(e.key) as alias,
+    coalesce({last("e.value.id")}, {last("e.value.api.name")}) as connector_id,
+    coalesce({last("e.value.connectionName")}, {last("e.value.connection.name")}) as connection_id,
+    coalesce({fold("e.value.connectionReferenceLogicalName")},
+        {fold("e.value.connection.connectionReferenceLogicalName")}) as reference_name,
+    case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end as runtime_source,
+    {text("e.value.tier")} as tier
+from {DECLARED} where e.value is not null
+"""
+DESCRIBED = "e.value.apiDefinition.properties"
+CONNECTORS = f"""
+select distinct {last("e.value.id")} as connector_id, '{NO_ENVIRONMENT}' as environment_id,
+    coalesce({text(f"{DESCRIBED}.displayName")}, {text("e.value.displayName")}) as display_name,
+    coalesce({text(f"{DESCRIBED}.tier")}, {text("e.value.tier")}) as tier,
+    {flag(f"{DESCRIBED}.isCustomApi")} as is_custom, {text(f"{DESCRIBED}.publisher")} as publisher
+from {DECLARED} where connector_id is not null and coalesce({flag(f"{DESCRIBED}.isCustomApi")}, false) = false
+order by all
+"""
+WITH_REFERENCES = frozenset({"properties.connectionReferences"})
+DETAIL = f"{SHOWN}.definition is not null or {SHOWN}.installedConnectionReferences is not null"
+
+# --- connections -----------------------------------------------------------------------------------------------------
+CONNECTION_COLUMNS = {
+    **dict.fromkeys(["name", "id", "type"], "VARCHAR"),
+    "properties": struct(
+        {
+            **dict.fromkeys(["apiId", "displayName", "accountName", "isSsoConnection", "allowSharing"], "VARCHAR"),
+            **dict.fromkeys(["createdTime", "lastModifiedTime", "expirationTime"], "VARCHAR"),
+            "environment": PLACE,
+            "createdBy": PRINCIPAL,
+            "statuses": 'STRUCT(status VARCHAR, "error" STRUCT(code VARCHAR, message VARCHAR))[]',
+            "connectionParameters": "MAP(VARCHAR, JSON)",
+            "connectionParametersSet": 'STRUCT(name VARCHAR, "values" MAP(VARCHAR, JSON))',
+        }
+    ),
+}
+CONNECTION_TIMES = {
+    "created_at": f"{SHOWN}.createdTime",
+    "modified_at": f"{SHOWN}.lastModifiedTime",
+    "token_expires_at": f"{SHOWN}.expirationTime",
+}
+SCALAR = "case when json_type({v}) in ('OBJECT', 'ARRAY', 'NULL') then null else {v} ->> '$' end"
+INNER = SCALAR.format(v="(e.value -> '$.value')")
+VALUE = f"case when json_type(e.value) = 'OBJECT' then {INNER} else {SCALAR.format(v='e.value')} end"
+KEY = "lower(regexp_extract(e.key, '[^:]*$'))"
+ALLOWED = ", ".join(f"'{key}'" for keys in PARAMETERS.values() for key in keys)
+
+
+def _entries(path: str) -> str:
+    """The allowed parameters of one map, as a list of {k, v}."""
+    pairs = f"list_transform(coalesce(map_entries({path}), []), lambda e: {{'k': {KEY}, 'v': {VALUE}}})"
+    return f"list_filter({pairs}, lambda p: p.k in ({ALLOWED}) and trim(coalesce(p.v, '')) <> '')"
+
+
+def _parameter(column: str) -> str:
+    picked = (f"list_filter(parameters, lambda p: p.k = '{key}')[-1].v" for key in PARAMETERS[column])
+    return f"coalesce({', '.join(picked)})"
+
+
+ADDRESS = f"regexp_replace(regexp_extract({_parameter('server')}, '^[^?#;]*'), '^(.*?://)[^/@]*@', '\\1')"
+STATUSES = f"{SHOWN}.statuses"
+WORST = f"coalesce(list_filter({STATUSES}, lambda x: x.status is distinct from 'Connected')[1], {STATUSES}[1])"
+CONNECTIONS = f"""
+select {ENVIRONMENT} as environment_id, {NAME} as connection_id,
+    coalesce({last(f"{SHOWN}.apiId")}, {segment("r.id", "apis")}) as connector_id,
+    {text(f"{SHOWN}.displayName")} as display_name,
+    {fold(f"{SHOWN}.createdBy.id")} as created_by_id,
+    coalesce({text(f"{SHOWN}.createdBy.userPrincipalName")}, {text(f"{SHOWN}.createdBy.email")}) as created_by_upn,
+    {fold(f"{SHOWN}.createdBy.tenantId")} as created_by_tenant_id,
+    {text(f"{SHOWN}.accountName")} as account_name,
+    {text(f"{SHOWN}.connectionParametersSet.name")} as auth_kind,
+    {_parameter("username")} as username, {ADDRESS} as server, {_parameter("database")} as "database",
+    {fold(_parameter("client_id"))} as client_id,
+    {text("worst.status")} as status, {text("worst.error.code")} as status_code,
+    nullif(regexp_extract(worst.error.message, 'AADSTS([0-9]+)', 1), '') as aadsts,
+    {flag(f"{SHOWN}.isSsoConnection")} as is_sso, {flag(f"{SHOWN}.allowSharing")} as allow_sharing,
+    {", ".join(f"{time(path)} as {column}" for column, path in CONNECTION_TIMES.items())}
+from (
+    select r, request, {WORST} as worst,
+        list_concat({_entries(f"{SHOWN}.connectionParameters")},
+            {_entries(f'{SHOWN}.connectionParametersSet."values"')}) as parameters
+    from rows
+)
+"""
+MAKERS = f"""
+select distinct {fold("m.id")} as identity_id,
+    case m.type when 'User' then 'user' else 'service_principal' end as kind,
+    case m.type when 'User' then {text("m.userPrincipalName")} end as upn,
+    {text("m.email")} as mail, {text("m.displayName")} as display_name, {fold("m.tenantId")} as home_tenant_id
+from (select {SHOWN}.createdBy as m from rows)
+where m.type in ('User', 'ServicePrincipal') and {fold("m.id")} is not null and lower(trim(m.id)) <> 'system'
+order by all
+"""
+
+FAMILIES: dict[str, Family] = {
+    "flow": Family(
+        "flowadmin",
+        FLOW_COLUMNS,
+        ALL,
+        (
+            Result("flows", "flow list", FLOWS),
+            Result("flow_connections", "flow list", REFERENCES, needs=WITH_REFERENCES),
+            Result("connectors", "flow list", CONNECTORS, needs=WITH_REFERENCES, aside=True, optional=True),
+        ),
+        odd=f"{strange('environments/flows', *FLOW_TIMES.values())} or {DETAIL}",
+    ),
+    "connection": Family(
+        "flowadmin",
+        CONNECTION_COLUMNS,
+        ALL,
+        (
+            Result("connections", "connections", CONNECTIONS),
+            Result("identities", "connections", MAKERS, aside=True, optional=True),
+        ),
+        odd=strange("apis/connections", *CONNECTION_TIMES.values()),
+    ),
+}

@@ -1,0 +1,95 @@
+"""JSON Lines too large to decode whole: through the database where that can be, else a stretch of lines at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from flowanalysis import schema
+from flowanalysis.sources import bulk, files
+from flowanalysis.sources.base import Batch, Document, Reader, Reject
+from flowanalysis.sources.jsontext import roots
+from flowanalysis.sources.values import tidy
+
+STRETCH = 16 * 2**20
+"""Bytes of lines that are decoded together."""
+
+
+def read(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
+    """The batches of a document of form ``lines``, the same as if it were small.
+
+    Parameters
+    ----------
+    document : Document
+        Of form ``lines``.
+    reader : Reader
+        The reader that recognised it.
+    """
+    quick = bulk.read(document)
+    if quick is not None:
+        yield from quick
+    elif bulk.is_array(document.path):
+        yield from reader.read(files.whole(document))
+    else:
+        yield from _joined(_stretches(document, reader))
+
+
+def _stretches(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
+    """Batches of one stretch of lines after the other; rows become frames at once, which are far smaller."""
+    for first, last, lines in _cut(document):
+        found, rejects = roots(lines.decode("utf-8-sig" if first == 1 else "utf-8"), name=document.name)
+        part = Document(document.name, "json", roots=tuple(found))
+        where = f"lines {first:,} to {last:,}"
+        for result in [*rejects, *reader.read(part)]:
+            if isinstance(result, Reject):
+                yield replace(result, record=f"{where}, {result.record}".rstrip(", "))
+            elif isinstance(result.rows, (list, tuple)) and result.table:
+                frame, bad = tidy(result.table, result.rows)
+                yield replace(result, rows=frame)
+                yield from (replace(b, record=f"{where}, {b.record}") for b in bad)
+            else:
+                yield result
+
+
+def _cut(document: Document) -> Iterator[tuple[int, int, bytes]]:
+    """Number of the first line, of the last line, and the lines of each stretch."""
+    if document.path is None:
+        return
+    number = 1
+    with document.path.open("rb") as file:
+        while lines := file.readlines(STRETCH):
+            yield number, number + len(lines) - 1, b"".join(lines)
+            number += len(lines)
+
+
+def _joined(results: Iterator[Batch | Reject]) -> Iterator[Batch | Reject]:
+    """One batch for each source and table, as if the stretches were one."""
+    groups: dict[tuple[str, str, bool], list[Batch]] = {}
+    for result in results:
+        if isinstance(result, Reject):
+            yield result
+        else:
+            groups.setdefault((result.source, result.table, result.aside), []).append(result)
+    for (_, table, _), batches in groups.items():
+        yield _one(table, batches)
+
+
+def _one(table: str, batches: list[Batch]) -> Batch:
+    last = batches[-1]
+    said = dict.fromkeys(b.message for b in batches if b.message)
+    # pages of one list follow one another: the list is open when its last page is
+    open_chains = {b.chain for b in batches if b.next_link} - {b.chain for b in batches if not b.next_link}
+    left = bool(open_chains)
+    complete = None if last.complete is None else not left
+    seen = [b.observed_at for b in batches if b.observed_at]
+    frames = [schema.frame(table, b.rows) for b in batches] if table else []
+    return replace(
+        last,
+        rows=pd.concat(frames, ignore_index=True) if frames else (),
+        complete=complete,
+        next_link=left,
+        message="; ".join(said),
+        observed_at=max(seen, default=None),
+    )
