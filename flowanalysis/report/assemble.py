@@ -17,13 +17,16 @@ import pandas as pd
 from flowanalysis import schema
 from flowanalysis.findings import Examination, examine
 from flowanalysis.policy import Policy, load_policy
-from flowanalysis.report import index, record
+from flowanalysis.report import figures, index, record, show, viewer
+from flowanalysis.report.frames import ledger, moved, named
 from flowanalysis.report.headlines import Headline, headlines
-from flowanalysis.report.page import Frame
+from flowanalysis.report.page import Frame, page
 from flowanalysis.report.scope import Scope
+from flowanalysis.report.workbook import write_workbook
 from flowanalysis.report.worker import Status
 from flowanalysis.tenant import Tenant
-from flowanalysis.text import plain
+from flowanalysis.text import plain, slug
+from flowanalysis.worklists import work_list
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge", "microsoft-edge")
 
@@ -71,7 +74,8 @@ def assemble(
     old, old_month = parts.make("Last month", lambda: previous_numbers(frame.month, out, before, rules), ({}, ""))
     coverage = parts.make("Coverage", lambda: coverage_of(tenant), pd.DataFrame(columns=COVERAGE))
     _tables(draft, numbers, found, seen, coverage)
-    files = _files(parts, tenant, scope, seen, found, frame, draft)
+    picture = parts.make("Changes", lambda: _changes(tenant, before, scope, rules), "")
+    files = _files(parts, tenant, scope, found, frame, draft)
     over = index.Overview(
         frame=frame,
         as_of=tenant.as_of,
@@ -85,6 +89,7 @@ def assemble(
         before_month=old_month,
         problems=parts.problems,
         files=files,
+        picture=picture,
     )
     (draft / "index.html").write_text(index.html(over), encoding="utf-8")
     return {
@@ -117,6 +122,15 @@ def coverage_of(tenant: Tenant) -> pd.DataFrame:
     return frame.assign(_rank=rank).sort_values("_rank", kind="stable").drop(columns="_rank").reset_index(drop=True)
 
 
+def _changes(tenant: Tenant, before: Tenant | None, scope: Scope, policy: Policy) -> str:
+    """The picture of findings fixed, open and new."""
+    states = ledger(tenant, before, policy)
+    if states is None or before is None:
+        return ""
+    figure = figures.change(moved(scope(states)), before=before.month, now=tenant.month)
+    return show.picture(figure, dark=True).html
+
+
 def previous_numbers(
     month: str, out: Path, before: Tenant | None, policy: Policy
 ) -> tuple[dict[str, int | None], str]:
@@ -144,10 +158,13 @@ def _tables(draft: Path, numbers: list[Headline], found: pd.DataFrame, seen: Exa
 
 
 def _files(
-    parts: Parts, tenant: Tenant, scope: Scope, seen: Examination, found: pd.DataFrame, frame: Frame, draft: Path
+    parts: Parts, tenant: Tenant, scope: Scope, found: pd.DataFrame, frame: Frame, draft: Path
 ) -> dict[str, str]:
-    """Work lists, graph and workbook; file to what it is."""
+    """Graph, work lists and workbook; file to what it is."""
     files: dict[str, str] = {}
+    files |= parts.make("Graph", lambda: _graph(tenant, scope, found, frame, draft), {})
+    files |= parts.make("Work lists", lambda: worklists(tenant, found, frame, draft), {})
+    files |= parts.make("Workbook", lambda: _workbook(draft, frame), {})
     files |= {
         "tables/findings.csv": "all findings, with all columns",
         "tables/evidence.csv": "the rows behind each finding",
@@ -155,6 +172,91 @@ def _files(
         "SHA256SUMS": "to see later whether it was changed: flowanalysis verify",
     }
     return files
+
+
+def _graph(tenant: Tenant, scope: Scope, found: pd.DataFrame, frame: Frame, draft: Path) -> dict[str, str]:
+    flows = scope(tenant.flows)
+    chosen = viewer.important_flows(flows, found)
+    note = "All flows." if len(chosen) == len(flows) else f"{len(chosen):,} of {len(flows):,} flows, those with findings first."
+    network = viewer.of_flows(tenant, chosen)
+    viewer.write(network, draft / "graph.html", title=f"{frame.tenant}: who runs what", back="index.html", note=note)
+    return {"graph.html": "who owns, runs and reaches what, to click through"}
+
+
+def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
+    """All tables recorded so far, findings first, in one workbook."""
+    told = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted((draft / "tables").glob("*.json"))}
+    order = sorted(told, key=lambda n: (n not in FIRST_SHEETS, FIRST_SHEETS.index(n) if n in FIRST_SHEETS else 0, n))
+    sheets = {n: pd.read_csv(draft / "tables" / f"{n}.csv", dtype=str, keep_default_na=False) for n in order}
+    typed = {n: _typed(t).head(SHEET_ROWS) for n, t in sheets.items()}
+    cut = {n for n, t in sheets.items() if len(t) > SHEET_ROWS}
+    notes = {n: told[n]["caption"] + (f" (first {SHEET_ROWS:,} rows; the CSV has all)" if n in cut else "") for n in order}
+    write_workbook(draft / "tables.xlsx", typed, title=f"{frame.tenant} {frame.month}", notes=notes)
+    return {"tables.xlsx": "all tables in one workbook"}
+
+
+FIRST_SHEETS = ("findings", "work-list", "coverage", "rules")
+SHEET_ROWS = 50_000  # rows of one sheet; more make a workbook that no office program opens with ease
+
+
+def _typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of nothing but whole numbers or decimals as numbers; the guard of CSV texts is taken off again."""
+    typed = {}
+    for name in table:
+        texts = table[name]
+        filled = texts[texts != ""]
+        if len(filled) and filled.str.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d+)?").all():
+            typed[name] = pd.to_numeric(texts.where(texts != "")).astype("Float64")
+        else:
+            typed[name] = texts.where(~texts.str.match(r"'\s*[=+\-@|]"), texts.str[1:])
+    return pd.DataFrame(typed)
+
+
+LISTS = 200  # people who get a page of their own; the table has all
+
+
+def worklists(tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) -> dict[str, str]:
+    """Who does what: a table of all, and a page for each person and each environment."""
+    work = work_list(tenant, found)
+    record.table("work-list", work, caption="Who should act on what", to=draft)
+    (draft / "worklists").mkdir()
+    keyed = named(found, tenant)[["finding_id", "environment"]]
+    work = work.merge(keyed, on="finding_id", how="left")
+    made = [_lists(work, by, title, frame, draft) for by, title in (("responsible", "Person"), ("environment", "Environment"))]
+    columns = {"group": "", "findings": "Findings", "urgent": "Critical and high", "page": "Page"}
+    body = ["<h1>Work lists</h1>", '<p class="fa-lede">Every finding with the person who can act on it.</p>']
+    for table, by in zip(made, ("person", "environment"), strict=True):
+        body.append(f"<h2>By {by}</h2>" + show.link_list(table, heading=columns["group"] or by))
+    (draft / "worklists.html").write_text(page("Work lists", "".join(body), frame, current="worklists.html"), encoding="utf-8")
+    return {"worklists.html": "who should act on what, by person and by environment", "tables/work-list.csv": "the same in one table"}
+
+
+def _lists(work: pd.DataFrame, by: str, title: str, frame: Frame, draft: Path) -> list[tuple[str, str, str]]:
+    """A page for each group of findings; name, file and what it holds."""
+    counts = work[by].fillna("–").value_counts()
+    made = []
+    for group, size in counts.head(LISTS).items():
+        rows = work[work[by].fillna("–") == group]
+        file = f"worklists/{slug(group, key=by + str(group))}.html"
+        table = show.table_html(rows, name="work", caption="Findings, most urgent first", columns=WORK, rows=500)
+        body = f'<p class="fa-meta">{title}</p><h1>{show.escape(group)}</h1>{table}'
+        (draft / file).write_text(page(f"Work list: {group}", body, frame, up="../"), encoding="utf-8")
+        urgent = int(rows["severity"].isin(["critical", "high"]).sum())
+        made.append((str(group), file, f"{size:,} findings, {urgent:,} of them critical or high"))
+    if len(counts) > LISTS:
+        made.append((f"{len(counts) - LISTS:,} more", "tables/work-list.csv", "in the table of all"))
+    return made
+
+
+WORK = {
+    "severity": "Severity",
+    "title": "What",
+    "subject_name": "Where",
+    "environment": "Environment",
+    "why_you": "Why you",
+    "impact": "What it means",
+    "advice": "What to do",
+}
 
 
 def pdf(folder: Path) -> list[str]:

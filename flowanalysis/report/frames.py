@@ -12,7 +12,7 @@ from flowanalysis.analysis.execution import flow_accounts
 from flowanalysis.analysis.identities import classify
 from flowanalysis.findings import examine
 from flowanalysis.ledger import ledger as keep_ledger
-from flowanalysis.policy import Policy
+from flowanalysis.policy import SEVERITIES, Policy
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -46,6 +46,8 @@ def named(frame: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
         made["flow"] = _flow_names(frame, tenant)
     if "environment_id" in frame and "environment" not in frame:
         made["environment"] = _names(frame["environment_id"], environment_names(tenant))
+        if "subject_kind" in frame:  # a finding about an account lives in no environment
+            made["environment"] = made["environment"].fillna("–")
     if "connector_id" in frame and "connector" not in frame:
         made["connector"] = _names(frame["connector_id"], connector_names(tenant, frame["connector_id"]))
     if "resource_id" in frame and "resource" not in frame:
@@ -199,7 +201,9 @@ def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) 
     if before is None:
         return None
     history = {before.month: examine(before, policy), tenant.month: examine(tenant, policy, before)}
-    return keep_ledger(history)
+    states = keep_ledger(history)
+    rank = states["severity"].map({s: -i for i, s in enumerate(SEVERITIES)})
+    return states.assign(rank=rank).sort_values(["rank", "rule", "finding_id"], ignore_index=True).drop(columns="rank")
 
 
 def moved(states: pd.DataFrame) -> pd.DataFrame:
@@ -217,5 +221,8 @@ def named_pairs(overlap: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
     renamed = overlap.rename(columns={"account_a": "account_a_id", "account_b": "account_b_id"})
     first, second = (_names(renamed[f"account_{side}_id"], names) for side in "ab")
     result = pd.concat([first.rename("account_a"), second.rename("account_b"), renamed], axis=1)
+    result["relation"] = result["relation"].replace(
+        {"a_subset": "first within second", "b_subset": "second within first"}
+    )
     result.attrs = dict(overlap.attrs)
     return result

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.findings import Examination
+from flowanalysis.report.frames import named
 from flowanalysis.report.scope import Scope
 from flowanalysis.tenant import Tenant
 
@@ -59,7 +61,16 @@ def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]
     urgent = found[found["severity"].isin(URGENT)] if answered else None
     numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
     numbers.append(Headline("urgent-findings", "critical and high findings", urgent))
+    numbers.append(Headline("accounts-that-can-stop-flows", "accounts that can each stop a flow", _heavy(tenant), "08_someone_leaves.html"))
     for name, rule, label, page in COUNTED:
         rows = found[found["rule"] == rule] if rule in answered else None
         numbers.append(Headline(name, label, rows, page))
     return numbers
+
+
+def _heavy(tenant: Tenant) -> pd.DataFrame | None:
+    """Accounts without which at least one flow stops."""
+    if not tenant.has("flows", "flow_owners", "connections", "flow_connections"):
+        return None
+    impact = departure_impact(tenant)
+    return named(impact[impact["flows_stop"] > 0], tenant)

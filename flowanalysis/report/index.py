@@ -179,7 +179,7 @@ def _delta(headline: Headline, over: Overview) -> str:
     if old is None or headline.value is None:
         return ""
     change = headline.value - old
-    since = show.escape(month_name(over.before_month).split(" ")[0])
+    since = show.escape(month_name(over.before_month).partition(" ")[0])
     if not change:
         return f'<span class="fa-delta">as in {since}</span>'
     worse = {"fewer": change > 0, "more": change < 0}.get(headline.wish)

@@ -149,7 +149,7 @@ def change(ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: st
     for y, (f, k, n) in enumerate(zip(fixed, kept, new, strict=True)):
         if f:
             ax.text(-f - widest * 0.012, y, f"{f:,.0f}", ha="right", va="center", fontsize=8.5, color=ink.text)
-        tail = f"{k:,.0f}" + (f" + {n:,.0f} new" if n else "")
+        tail = " + ".join([f"{k:,.0f}"] * bool(k) + [f"{n:,.0f} new"] * bool(n))
         ax.text(k + n + widest * 0.012, y, tail, va="center", fontsize=8.5, color=ink.text)
     ax.axvline(0, color=ink.text, linewidth=0.9)
     ax.set_yticks(spots, names(part["title"], width=44))

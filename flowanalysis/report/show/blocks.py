@@ -48,14 +48,22 @@ class Block:
 class Picture:
     """A figure as PNG with its alternative text; for a report the dark twin travels in the metadata."""
 
-    def __init__(self, figure: Figure) -> None:
+    def __init__(self, figure: Figure, *, dark: bool = False) -> None:
         self.alt = plain(getattr(figure, "alt", "") or "Picture without description")
         self._light = png(figure)
         again = getattr(figure, "again", None)
-        self._dark = png(again("dark")) if again and record.folder() else b""
+        self._dark = png(again("dark")) if again and (dark or record.folder()) else b""
 
     def __repr__(self) -> str:
         return self.alt
+
+    @property
+    def html(self) -> str:
+        """The picture for a page of the report."""
+        light, dark = (base64.b64encode(png).decode("ascii") for png in (self._light, self._dark))
+        source = f'<source media="(prefers-color-scheme: dark) and (not print)" srcset="data:image/png;base64,{dark}">'
+        image = f'<img src="data:image/png;base64,{light}" alt="{attribute(self.alt)}">'
+        return f'<figure class="fa-picture"><picture>{source if dark else ""}{image}</picture></figure>'
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         about = {"alt": self.alt}
@@ -83,9 +91,9 @@ def png(figure: Figure) -> bytes:
     return small.getvalue()
 
 
-def picture(figure: Figure) -> Picture:
-    """Show a figure made by :mod:`flowanalysis.report.figures`."""
-    return Picture(figure)
+def picture(figure: Figure, *, dark: bool = False) -> Picture:
+    """Show a figure made by :mod:`flowanalysis.report.figures`; `dark` adds its twin outside of reports too."""
+    return Picture(figure, dark=dark)
 
 
 def table(
@@ -312,3 +320,15 @@ def edges(graph: nx.MultiDiGraph, *, rows: int = 100) -> Block:
     listed = [(label[a], d["kind"], label[b], d["reason"]) for a, b, d in graph.edges(data=True)]
     frame = pd.DataFrame(listed, columns=["from", "edge", "to", "reason"])
     return table(frame, "edges", "Edges and their reasons", rows=rows)
+
+
+def link_list(entries: Iterable[tuple[str, str, str]], *, heading: str) -> str:
+    """A table of links: name, address inside the report, and what is there."""
+    rows = "".join(
+        f'<tr><td><a href="{attribute(to)}">{escape(name)}</a></td><td>{escape(what)}</td></tr>' for name, to, what in entries
+    )
+    return (
+        f'<figure class="fa-table"><div class="fa-scroll" role="region" tabindex="0" aria-label="{attribute(heading)}"><table>'
+        f'<thead><tr><th scope="col">{escape(heading)}</th><th scope="col">Work</th></tr></thead><tbody>{rows}</tbody>'
+        "</table></div></figure>"
+    )

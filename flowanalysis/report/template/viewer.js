@@ -104,17 +104,12 @@ const paint = () => {
   for (let i = 0; i < nodes.length; i += 1) {
     const py = sy(i);
     if (py < -20 || py > h + 20 || !(some ? lit.has(i) : roomy[nodes[i][1]])) continue;
-    pen.fillStyle = i === chosen ? colour.text : some ? colour.text : colour.muted;
     const text = shorten(nodes[i][0], some ? room * 1.4 : room);
-    if (some) {
-      pen.globalAlpha = 0.86;
-      const wide = pen.measureText(text).width;
-      const ink = pen.fillStyle;
-      pen.fillStyle = colour.paper;
-      pen.fillRect(sx(i) + size + 3, py - 8, wide + 4, 16);
-      pen.fillStyle = ink;
-      pen.globalAlpha = 1;
-    }
+    pen.globalAlpha = 0.85;
+    pen.fillStyle = colour.paper;
+    pen.fillRect(sx(i) + size + 3, py - 7, pen.measureText(text).width + 4, 14);
+    pen.globalAlpha = 1;
+    pen.fillStyle = some ? colour.text : colour.muted;
     pen.fillText(text, sx(i) + size + 5, py);
   }
 };
