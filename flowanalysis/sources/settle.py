@@ -72,9 +72,24 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         partial(_identities, directory=directory, listings=_listings(parts)),
         _holders,
         _own_organisation,
+        _once,
     ):
         frames |= step(frames)
     return frames
+
+
+def _once(frames: Frames) -> Frames:
+    """Rows that became equal when their ids were settled are one; what the flow service tells stays."""
+    out = {}
+    for name in ("flow_owners", "environment_roles", "memberships", "app_permissions", "grants"):
+        frame, key = _get(frames, name), list(schema.table(name).key)
+        if name == "memberships" and "dataverse_users" not in frames:
+            continue  # nothing was renamed, and this is the largest table of all
+        if name == "flow_owners":
+            frame = frame.sort_values("via", key=lambda via: via != "permissions", kind="stable")
+        if frame.duplicated(key).any():
+            out[name] = frame.drop_duplicates(key).sort_index().reset_index(drop=True)
+    return out
 
 
 def _get(frames: Frames, name: str) -> pd.DataFrame:
