@@ -20,7 +20,7 @@ from flowanalysis.policy import Policy, load_policy
 from flowanalysis.report import figures, index, record, show, viewer
 from flowanalysis.report.frames import ledger, moved, named
 from flowanalysis.report.headlines import Headline, headlines
-from flowanalysis.report.page import Frame, page
+from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.scope import Scope
 from flowanalysis.report.workbook import write_workbook
 from flowanalysis.report.worker import Status
@@ -110,7 +110,9 @@ def _nothing_examined() -> Examination:
     from flowanalysis.findings import COLUMNS
 
     empty = pd.DataFrame(columns=COLUMNS)
-    return Examination(empty, pd.DataFrame(columns=["finding_id"]), pd.DataFrame(columns=["rule", "title", "answerable", "missing"]))
+    return Examination(
+        empty, pd.DataFrame(columns=["finding_id"]), pd.DataFrame(columns=["rule", "title", "answerable", "missing"])
+    )
 
 
 def coverage_of(tenant: Tenant) -> pd.DataFrame:
@@ -127,18 +129,18 @@ def _changes(tenant: Tenant, before: Tenant | None, scope: Scope, policy: Policy
     states = ledger(tenant, before, policy)
     if states is None or before is None:
         return ""
-    figure = figures.change(moved(scope(states)), before=before.month, now=tenant.month)
+    figure = figures.change(moved(scope(states)), before=month_name(before.month), now=month_name(tenant.month))
     return show.picture(figure, dark=True).html
 
 
-def previous_numbers(
-    month: str, out: Path, before: Tenant | None, policy: Policy
-) -> tuple[dict[str, int | None], str]:
+def previous_numbers(month: str, out: Path, before: Tenant | None, policy: Policy) -> tuple[dict[str, int | None], str]:
     """Last month's headline numbers and its name: from its data when given, else from its report."""
     if before is not None:
         numbers = headlines(before, examine(before, policy), Scope())
         return {h.name: h.value for h in numbers}, before.month
-    earlier = sorted(p.parent for p in out.glob("*/run.json") if p.parent.name < month and not p.parent.name.startswith("."))
+    earlier = sorted(
+        p.parent for p in out.glob("*/run.json") if p.parent.name < month and not p.parent.name.startswith(".")
+    )
     for folder in reversed(earlier):
         told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         if not told.get("environment") and not told.get("department") and "headlines" in told:
@@ -146,7 +148,9 @@ def previous_numbers(
     return {}, ""
 
 
-def _tables(draft: Path, numbers: list[Headline], found: pd.DataFrame, seen: Examination, coverage: pd.DataFrame) -> None:
+def _tables(
+    draft: Path, numbers: list[Headline], found: pd.DataFrame, seen: Examination, coverage: pd.DataFrame
+) -> None:
     for number in numbers:
         if number.rows is not None:
             record.table(number.name, number.rows, caption=number.label, to=draft)
@@ -177,7 +181,11 @@ def _files(
 def _graph(tenant: Tenant, scope: Scope, found: pd.DataFrame, frame: Frame, draft: Path) -> dict[str, str]:
     flows = scope(tenant.flows)
     chosen = viewer.important_flows(flows, found)
-    note = "All flows." if len(chosen) == len(flows) else f"{len(chosen):,} of {len(flows):,} flows, those with findings first."
+    note = (
+        "All flows."
+        if len(chosen) == len(flows)
+        else f"{len(chosen):,} of {len(flows):,} flows, those with findings first."
+    )
     network = viewer.of_flows(tenant, chosen)
     viewer.write(network, draft / "graph.html", title=f"{frame.tenant}: who runs what", back="index.html", note=note)
     return {"graph.html": "who owns, runs and reaches what, to click through"}
@@ -190,7 +198,9 @@ def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
     sheets = {n: pd.read_csv(draft / "tables" / f"{n}.csv", dtype=str, keep_default_na=False) for n in order}
     typed = {n: _typed(t).head(SHEET_ROWS) for n, t in sheets.items()}
     cut = {n for n, t in sheets.items() if len(t) > SHEET_ROWS}
-    notes = {n: told[n]["caption"] + (f" (first {SHEET_ROWS:,} rows; the CSV has all)" if n in cut else "") for n in order}
+    notes = {
+        n: told[n]["caption"] + (f" (first {SHEET_ROWS:,} rows; the CSV has all)" if n in cut else "") for n in order
+    }
     write_workbook(draft / "tables.xlsx", typed, title=f"{frame.tenant} {frame.month}", notes=notes)
     return {"tables.xlsx": "all tables in one workbook"}
 
@@ -222,13 +232,21 @@ def worklists(tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) ->
     (draft / "worklists").mkdir()
     keyed = named(found, tenant)[["finding_id", "environment"]]
     work = work.merge(keyed, on="finding_id", how="left")
-    made = [_lists(work, by, title, frame, draft) for by, title in (("responsible", "Person"), ("environment", "Environment"))]
+    made = [
+        _lists(work, by, title, frame, draft)
+        for by, title in (("responsible", "Person"), ("environment", "Environment"))
+    ]
     columns = {"group": "", "findings": "Findings", "urgent": "Critical and high", "page": "Page"}
     body = ["<h1>Work lists</h1>", '<p class="fa-lede">Every finding with the person who can act on it.</p>']
     for table, by in zip(made, ("person", "environment"), strict=True):
         body.append(f"<h2>By {by}</h2>" + show.link_list(table, heading=columns["group"] or by))
-    (draft / "worklists.html").write_text(page("Work lists", "".join(body), frame, current="worklists.html"), encoding="utf-8")
-    return {"worklists.html": "who should act on what, by person and by environment", "tables/work-list.csv": "the same in one table"}
+    (draft / "worklists.html").write_text(
+        page("Work lists", "".join(body), frame, current="worklists.html"), encoding="utf-8"
+    )
+    return {
+        "worklists.html": "who should act on what, by person and by environment",
+        "tables/work-list.csv": "the same in one table",
+    }
 
 
 def _lists(work: pd.DataFrame, by: str, title: str, frame: Frame, draft: Path) -> list[tuple[str, str, str]]:
@@ -269,7 +287,12 @@ def pdf(folder: Path) -> list[str]:
         for page in sorted(folder.glob("*.html")):
             target = page.with_suffix(".pdf")
             flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", "--no-first-run"]
-            quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+            quiet = [
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--disable-quic",
+            ]
             command = [browser, *flags, *quiet, f"--user-data-dir={profile}", f"--print-to-pdf={target}", page.as_uri()]
             subprocess.run(command, check=True, capture_output=True, timeout=120)
             made.append(target.name)

@@ -99,4 +99,7 @@ def _kind(words: str) -> str:
 
 def _properties(data: dict[str, Any], **more: object) -> dict[str, object]:
     kept = {k: v for k, v in (data | more).items() if k != "kind"}
-    return {k: v if isinstance(v, bool | int | float) else CONTROL.sub("\ufffd", SURROGATE.sub("\ufffd", str(v))) for k, v in kept.items()}
+    return {
+        k: v if isinstance(v, bool | int | float) else CONTROL.sub("\ufffd", SURROGATE.sub("\ufffd", str(v)))
+        for k, v in kept.items()
+    }

@@ -106,7 +106,9 @@ def connector_names(tenant: Tenant, ids: pd.Series) -> pd.Series:
 
 def _flow_names(frame: pd.DataFrame, tenant: Tenant) -> pd.Series:
     flows = tenant.flows.drop_duplicates(FLOW)
-    names = flows["display_name"].fillna(flows["flow_id"]).set_axis(pd.MultiIndex.from_frame(flows[FLOW].astype(object)))
+    names = (
+        flows["display_name"].fillna(flows["flow_id"]).set_axis(pd.MultiIndex.from_frame(flows[FLOW].astype(object)))
+    )
     keys = pd.MultiIndex.from_frame(frame[FLOW].astype(object))
     met = pd.Series(names.reindex(keys).to_numpy(), index=frame.index, dtype=TEXT)
     return met.fillna(frame["flow_id"].astype(TEXT))
@@ -178,7 +180,11 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
         what is granted and used and what is missing; what is not known counts nowhere.
     """
     behind = flow_accounts(tenant)["account_id"].dropna().unique()
-    held = effective_permissions(tenant, list(behind), paths=False) if len(behind) else pd.DataFrame({"identity_id": [], "kind": []})
+    held = (
+        effective_permissions(tenant, list(behind), paths=False)
+        if len(behind)
+        else pd.DataFrame({"identity_id": [], "kind": []})
+    )
     granted = held[held["kind"] == "grant"].groupby("identity_id", observed=True).size()
     known = gap[gap["state"] == "found"].drop_duplicates(["account_id", "side", "resource_id"])
     sides = known.groupby(["account_id", "side"], observed=True).size().unstack(fill_value=0)
@@ -187,13 +193,19 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     for side in ("excess", "missing"):
         counts = sides[side] if side in sides else pd.Series(dtype="int64")
         frame[side] = frame["account_id"].map(counts).fillna(0).astype("int64")
-    absent = known[(known["side"] == "missing") & (known["granted"] == "none")].groupby("account_id", observed=True).size()
-    unused = known[(known["side"] == "excess") & (known["needed"] == "none")].groupby("account_id", observed=True).size()
+    absent = (
+        known[(known["side"] == "missing") & (known["granted"] == "none")].groupby("account_id", observed=True).size()
+    )
+    unused = (
+        known[(known["side"] == "excess") & (known["needed"] == "none")].groupby("account_id", observed=True).size()
+    )
     more = frame["account_id"].map(absent).fillna(0) - frame["account_id"].map(unused).fillna(0)
     frame["needed"] = (frame["granted"] + more).astype("int64")
     names = named(frame[["account_id"]], tenant)["account"]
     order = ["account_id", "account_name", "granted", "needed", "excess", "missing"]
-    return frame.assign(account_name=names)[order].sort_values(["excess", "granted"], ascending=False, ignore_index=True)
+    return frame.assign(account_name=names)[order].sort_values(
+        ["excess", "granted"], ascending=False, ignore_index=True
+    )
 
 
 def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame | None:

@@ -61,7 +61,14 @@ def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]
     urgent = found[found["severity"].isin(URGENT)] if answered else None
     numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
     numbers.append(Headline("urgent-findings", "critical and high findings", urgent))
-    numbers.append(Headline("accounts-that-can-stop-flows", "accounts that can each stop a flow", _heavy(tenant), "08_someone_leaves.html"))
+    numbers.append(
+        Headline(
+            "accounts-that-can-stop-flows",
+            "accounts that can each stop a flow",
+            _heavy(tenant),
+            "08_someone_leaves.html",
+        )
+    )
     for name, rule, label, page in COUNTED:
         rows = found[found["rule"] == rule] if rule in answered else None
         numbers.append(Headline(name, label, rows, page))

@@ -66,10 +66,7 @@ def html(over: Overview) -> str:
     frame = over.frame
     scope = f" · only {show.escape(frame.scope)}" if frame.scope else ""
     title = f"{frame.tenant or 'Power Automate'}: flows in {month_name(frame.month)}"
-    head = (
-        f"<h1>{show.escape(title)}</h1>"
-        f'<p class="fa-meta">Data as of {over.as_of:%d %B %Y, %H:%M} UTC{scope}</p>'
-    )
+    head = f'<h1>{show.escape(title)}</h1><p class="fa-meta">Data as of {over.as_of:%d %B %Y, %H:%M} UTC{scope}</p>'
     parts = [head, alarm(over), lede(over), _collected(over), _tiles(over), first(over), changes(over)]
     parts += [_findings(over), _coverage(over), _pages(frame), _files(over.files)]
     return page(title, "\n".join(filter(None, parts)), frame, current="index.html")
@@ -80,7 +77,8 @@ def alarm(over: Overview) -> str:
     broken = [s for s in over.statuses if s.status != COMPLETED]
     made = {link.href for link in over.frame.links}
     items = [
-        f"<li>{_to_page(s.notebook, made)} {show.escape(s.status)}: {show.escape(s.problem, width=300)}</li>" for s in broken
+        f"<li>{_to_page(s.notebook, made)} {show.escape(s.status)}: {show.escape(s.problem, width=300)}</li>"
+        for s in broken
     ]
     items += [f"<li>{show.escape(p, width=300)}</li>" for p in over.problems]
     if not items:
@@ -94,7 +92,11 @@ def alarm(over: Overview) -> str:
 
 def _to_page(notebook: str, made: set[str]) -> str:
     name = show.escape(notebook)
-    return f'<a href="{show.attribute(notebook)}.html">{name}</a>' if f"{notebook}.html" in made else f"<strong>{name}</strong>"
+    return (
+        f'<a href="{show.attribute(notebook)}.html">{name}</a>'
+        if f"{notebook}.html" in made
+        else f"<strong>{name}</strong>"
+    )
 
 
 def lede(over: Overview) -> str:
@@ -243,7 +245,11 @@ def _coverage(over: Overview) -> str:
         "command": "Command",
     }
     table = show.table_html(
-        over.coverage, name="coverage", caption="What this report can answer", columns=columns, link="tables/coverage.csv"
+        over.coverage,
+        name="coverage",
+        caption="What this report can answer",
+        columns=columns,
+        link="tables/coverage.csv",
     )
     return f'<h2 id="coverage">Coverage</h2>{table}'
 
@@ -253,6 +259,7 @@ def _pages(frame: Frame) -> str:
         f'<li><b>{show.escape(link.number)}</b><div><a href="{show.attribute(link.href)}">{show.escape(link.title)}</a><br>'
         f"<span>{show.escape(link.question, width=200)}</span></div></li>"
         for link in frame.links
+        if link.number
     )
     return f'<h2>Pages</h2><ul class="fa-pages">{items}</ul>' if items else ""
 

@@ -52,7 +52,9 @@ def read(path: Path) -> Notebook:
         raise ReportError(f"{path.name}: has {len(declared)} cells tagged 'parameters', must have one.")
     lines = [line.strip() for line in prose[0].splitlines() if line.strip()]
     question = lines[1] if len(lines) > 1 else ""
-    return Notebook(path, path.stem, lines[0].removeprefix("# "), question.strip("*_"), declarations(declared[0], path.name))
+    return Notebook(
+        path, path.stem, lines[0].removeprefix("# "), question.strip("*_"), declarations(declared[0], path.name)
+    )
 
 
 def declarations(source: str, name: str) -> dict[str, object]:
@@ -69,7 +71,7 @@ def declarations(source: str, name: str) -> dict[str, object]:
     found = {}
     for node in ast.parse(source).body:
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value):
-            raise ReportError(f"{name}: the parameters cell may only hold lines such as: name: str = \"\"  # help")
+            raise ReportError(f'{name}: the parameters cell may only hold lines such as: name: str = ""  # help')
         found[node.target.id] = ast.literal_eval(node.value)
     return found
 
@@ -133,7 +135,9 @@ def to_page(cells: Any, notebook: Notebook, frame: Frame, *, problem: str = "") 
         else ""
     )
     source = f'<p class="fa-meta">How each number is made: <a href="{notebook.name}.ipynb" download>{notebook.name}.ipynb</a></p>'
-    return page(f"{notebook.title} – {frame.tenant} {frame.month}", alarm + body + source, frame, current=notebook.link.href)
+    return page(
+        f"{notebook.title} – {frame.tenant} {frame.month}", alarm + body + source, frame, current=notebook.link.href
+    )
 
 
 def _without_banners(cells: Any) -> Any:

@@ -121,7 +121,20 @@ def _navigation(links: Sequence[Link], current: str, up: str) -> str:
     return f"<ol>{items}</ol>"
 
 
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def month_name(month: str) -> str:

@@ -22,13 +22,14 @@ from flowanalysis.errors import ReportError
 from flowanalysis.loading import load
 from flowanalysis.report import assemble, notebook, publish, worker
 from flowanalysis.report.frames import tenant_name
-from flowanalysis.report.page import Frame
+from flowanalysis.report.page import Frame, Link
 from flowanalysis.report.scope import scope as scope_of
 from flowanalysis.snapshot import is_snapshot, write_snapshot
 from flowanalysis.tenant import Tenant
 
 MONTH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 NOTEBOOK_TIMEOUT = 3_600  # seconds for a whole notebook, above the time of its cells
+EXTRA = (Link("graph.html", "", "Graph"), Link("worklists.html", "", "Work lists"))
 Tick = Callable[[str], None]
 
 
@@ -150,7 +151,7 @@ def _build(
         tenant=tenant_name(tenant),
         month=request.month,
         scope=scope.words,
-        links=tuple(n.link for n in suite),
+        links=(Link("index.html", "", "Overview"), *(n.link for n in suite), *EXTRA),
         version=__version__,
     )
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as work:
@@ -178,7 +179,8 @@ def _build(
 def _mark_broken(frame: Frame, statuses: Iterable[worker.Status], draft: Path) -> Frame:
     """The pages that exist, those of failed notebooks marked."""
     broken = {f"{s.notebook}.html" for s in statuses if s.status != worker.COMPLETED}
-    made = [replace(link, broken=link.href in broken) for link in frame.links if (draft / link.href).is_file()]
+    kept = [link for link in frame.links if not link.number or (draft / link.href).is_file()]
+    made = [replace(link, broken=link.href in broken) for link in kept]
     return replace(frame, links=tuple(made))
 
 

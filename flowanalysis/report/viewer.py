@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -48,6 +47,7 @@ def page(network: nx.MultiDiGraph, *, title: str, back: str = "", note: str = ""
     """
     script, css = style.asset("viewer.js"), _css()
     left_out = max(0, network.number_of_nodes() - MOST)
+    way_back = f'<a href="{attribute(back)}">Back to the report</a>' if back else ""
     said = [note, f"{left_out:,} nodes are left out." if left_out or network.graph.get("cut") else ""]
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -62,13 +62,13 @@ def page(network: nx.MultiDiGraph, *, title: str, back: str = "", note: str = ""
 <body>
 <header>
 <h1>{escape(title)}</h1>
-<p>{escape(" ".join(filter(None, said)), width=None)}{f' <a href="{attribute(back)}">Back to the report</a>' if back else ""}</p>
+<p>{escape(" ".join(filter(None, said)), width=None)} {way_back}</p>
 <label>Search <input id="search" type="search" autocomplete="off" list="names"></label>
 <button id="whole" type="button">Show all</button>
 <ul id="legend" aria-label="Columns"></ul>
 </header>
 <main>
-<canvas id="view" tabindex="0" role="img" aria-label="Graph in columns; use the search box to choose a node and read its edges beside"></canvas>
+<canvas id="view" tabindex="0" role="img" aria-label="Graph in columns; choose a node by search and read its edges beside"></canvas>
 <aside id="about" aria-live="polite"></aside>
 </main>
 <script type="application/json" id="data">{_data(network)}</script>
@@ -79,7 +79,10 @@ def page(network: nx.MultiDiGraph, *, title: str, back: str = "", note: str = ""
 
 
 def _css() -> str:
-    hues = {ink.name: "".join(f"--c{i}:{ink.series[hue]};" for i, (_, _, hue) in enumerate(COLUMNS)) for ink in (LIGHT, DARK)}
+    hues = {
+        ink.name: "".join(f"--c{i}:{ink.series[hue]};" for i, (_, _, hue) in enumerate(COLUMNS))
+        for ink in (LIGHT, DARK)
+    }
     dark = f"@media (prefers-color-scheme: dark){{:root{{{variables(DARK)}{hues['dark']}}}}}"
     return f":root{{{variables(LIGHT)}{hues['light']}}}{dark}{style.asset('viewer.css')}"
 
@@ -152,4 +155,6 @@ def write(network: nx.MultiDiGraph, path: str | Path, *, title: str, back: str =
 def frame(network: nx.MultiDiGraph, *, title: str = "Graph", height: int = 640) -> str:
     """The page as an inline frame for JupyterLab; the frame may run its own script and nothing else."""
     inside = quoted(page(network, title=title))
-    return f'<iframe sandbox="allow-scripts" srcdoc="{inside}" width="100%" height="{int(height)}" title="Graph"></iframe>'
+    return (
+        f'<iframe sandbox="allow-scripts" srcdoc="{inside}" width="100%" height="{int(height)}" title="Graph"></iframe>'
+    )

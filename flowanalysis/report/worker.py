@@ -60,6 +60,7 @@ def run(job: Job) -> Status:
         frame = Frame(**{**job.frame, "links": tuple(Link(**link) for link in job.frame["links"])})
         html = notebooks.to_page(executed, source, frame, problem=problem)
         (folder / source.link.href).write_text(html, encoding="utf-8")
+        _save(executed, folder / source.path.name)
     return result
 
 
@@ -98,6 +99,20 @@ def _execute(
         status, problem, cell = LEFT_EARLY, "The notebook ended before its last cell.", unfinished[0]
     partial = nbformat.read(output, as_version=4) if output.exists() else None
     return partial, status, plain(problem), cell
+
+
+def _save(executed: Any, path: Path) -> None:
+    """The executed notebook without dark pictures, which only a page can choose, and without places of the machine."""
+    import nbformat
+
+    for cell in executed.cells:
+        for output in cell.get("outputs", []):
+            output.get("metadata", {}).get("image/png", {}).pop("dark", None)
+    about = executed.metadata.get("papermill", {})
+    for place in ("input_path", "output_path"):
+        if about.get(place):
+            about[place] = Path(about[place]).name
+    nbformat.write(executed, path)
 
 
 def _ended(cell: Any) -> bool:

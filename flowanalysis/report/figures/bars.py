@@ -81,10 +81,14 @@ def _stack(ax, counted: pd.DataFrame, shades: Mapping[str, str], ink: Ink) -> No
     widest = max(int(counted.sum(axis=1).max()), 1)
     for state in counted.columns:
         width = counted[state]
-        ax.barh(range(len(counted)), width, left=left, color=shades[state], height=0.68, edgecolor=ink.paper, linewidth=0.8)
+        ax.barh(
+            range(len(counted)), width, left=left, color=shades[state], height=0.68, edgecolor=ink.paper, linewidth=0.8
+        )
         for y, (w, start) in enumerate(zip(width, left, strict=True)):
             if w > widest * 0.035:
-                ax.text(start + w / 2, y, f"{w:,}", ha="center", va="center", fontsize=8, color=contrast(ink, shades[state]))
+                ax.text(
+                    start + w / 2, y, f"{w:,}", ha="center", va="center", fontsize=8, color=contrast(ink, shades[state])
+                )
         left = left + width
     for y, whole in enumerate(left):
         ax.text(whole + widest * 0.012, y, f"{whole:,}", va="center", fontsize=9, fontweight="bold", color=ink.text)
@@ -125,8 +129,16 @@ def ranked(
     titled(ax, title or unit)
     left_out = len(frame) - len(part)
     if left_out:
-        ax.annotate(f"{left_out:,} more with fewer {unit} are not drawn", (0, 0), (0, -12), "axes fraction",
-                    textcoords="offset points", va="top", fontsize=8.5, color=ink.muted)
+        ax.annotate(
+            f"{left_out:,} more with fewer {unit} are not drawn",
+            (0, 0),
+            (0, -12),
+            "axes fraction",
+            textcoords="offset points",
+            va="top",
+            fontsize=8.5,
+            color=ink.muted,
+        )
     best = part.iloc[::-1].head(3)
     words = "; ".join(f"{n} {v:,.10g}" for n, v in zip(names(best[name]), to_float(best[value]), strict=True))
     return described(figure, f"{title or 'Ranking'}. {len(frame):,} names by {unit}; the largest: {words}.")

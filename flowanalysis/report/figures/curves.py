@@ -76,7 +76,14 @@ def clocks(ink: Ink, frame: pd.DataFrame, *, title: str = "How long a flow runs 
         ax.plot([0, x], [y, y], color=ink.series[0] if known else ink.rule, linewidth=2.2, solid_capstyle="round")
         ax.plot(x, y, "o" if known else "s", color=ink.series[1] if known else ink.muted, markersize=7)
         when = "at once" if d == 0 else f"{d:,.3g} day{'' if d == 1 else 's'}" if known else "no time documented"
-        ax.text(x + furthest * 0.025, y, f"{when}: {names([effect], width=58)[0]}", va="center", fontsize=8.5, color=ink.text)
+        ax.text(
+            x + furthest * 0.025,
+            y,
+            f"{when}: {names([effect], width=58)[0]}",
+            va="center",
+            fontsize=8.5,
+            color=ink.text,
+        )
     ax.set_yticks(range(len(part)), names(part["event"], width=34))
     even_rows(ax, len(part))
     ax.set_xlim(-0.03 * furthest, furthest * 1.9)
@@ -84,12 +91,17 @@ def clocks(ink: Ink, frame: pd.DataFrame, *, title: str = "How long a flow runs 
     ax.set_xticks([np.log10(1 + d) for d in marks], [f"{d}" for d in marks])
     ax.set_xlabel("days after the event (logarithmic)", loc="left")
     titled(ax, title)
-    words = "; ".join(f"{e}: {'not documented' if d != d else f'{d:,.3g} days'}" for e, d in zip(names(part["event"], width=60), days, strict=True))
+    words = "; ".join(
+        f"{e}: {'not documented' if d != d else f'{d:,.3g} days'}"
+        for e, d in zip(names(part["event"], width=60), days, strict=True)
+    )
     return described(figure, f"{title}. {words}.")
 
 
 @picture
-def front(ink: Ink, frame: pd.DataFrame, *, today: tuple[float, float] | None = None, chosen: int | None = None) -> Figure:
+def front(
+    ink: Ink, frame: pd.DataFrame, *, today: tuple[float, float] | None = None, chosen: int | None = None
+) -> Figure:
     """What more accounts buy: exposure against the number of accounts.
 
     Parameters
@@ -111,11 +123,27 @@ def front(ink: Ink, frame: pd.DataFrame, *, today: tuple[float, float] | None = 
     if chosen is not None and (x == chosen).any():
         spot = float(y[x == chosen][0])
         ax.plot(chosen, spot, "o", color=ink.series[2], markersize=10, markerfacecolor="none", markeredgewidth=2)
-        ax.annotate(f"proposed: {chosen:,} accounts", (chosen, spot), (12, 14), textcoords="offset points", fontsize=9.5, fontweight="bold", color=ink.series[2])
+        ax.annotate(
+            f"proposed: {chosen:,} accounts",
+            (chosen, spot),
+            (12, 14),
+            textcoords="offset points",
+            fontsize=9.5,
+            fontweight="bold",
+            color=ink.series[2],
+        )
         words += f"; proposed: {chosen:,} accounts with exposure {spot:,.0f}"
     if today is not None:
         ax.plot(*today, "D", color=ink.series[1], markersize=8)
-        ax.annotate(f"today: {today[0]:,.0f} accounts", today, (10, 6), textcoords="offset points", fontsize=9.5, fontweight="bold", color=ink.series[1])
+        ax.annotate(
+            f"today: {today[0]:,.0f} accounts",
+            today,
+            (10, 6),
+            textcoords="offset points",
+            fontsize=9.5,
+            fontweight="bold",
+            color=ink.series[1],
+        )
         words += f"; today: {today[0]:,.0f} accounts with exposure {today[1]:,.0f}"
     ax.set_xlabel("service accounts")
     ax.set_ylabel("exposure: rights held, not needed")
@@ -129,7 +157,9 @@ def front(ink: Ink, frame: pd.DataFrame, *, today: tuple[float, float] | None = 
 
 
 @picture
-def change(ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: str = "this month", most: int = 12) -> Figure:
+def change(
+    ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: str = "this month", most: int = 12
+) -> Figure:
     """Findings fixed, still open and new by rule: what went and what came, left and right of a line.
 
     Parameters
@@ -137,7 +167,9 @@ def change(ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: st
     frame : DataFrame
         title, fixed, open, new: numbers of findings, one row per rule.
     """
-    moved = frame.assign(_all=frame["fixed"] + frame["new"] + frame["open"]).sort_values("_all", ascending=False, kind="stable")
+    moved = frame.assign(_all=frame["fixed"] + frame["new"] + frame["open"]).sort_values(
+        "_all", ascending=False, kind="stable"
+    )
     part = moved.head(most).iloc[::-1]
     figure, ax = canvas(rows_height(len(part), each=0.36, around=1.3))
     fixed, kept, new = (to_float(part[c]) for c in ("fixed", "open", "new"))
@@ -159,9 +191,15 @@ def change(ink: Ink, frame: pd.DataFrame, *, before: str = "last month", now: st
     ax.spines["bottom"].set_visible(False)
     total = {c: int(frame[c].sum()) for c in ("fixed", "open", "new")}
     title = f"{total['fixed']:,} findings fixed, {total['new']:,} new, {total['open']:,} still open"
-    colours = [(f"fixed since {before}", ink.series[2]), ("still open", ink.series[5]), (f"new in {now}", ink.series[1])]
+    colours = [
+        (f"fixed since {before}", ink.series[2]),
+        ("still open", ink.series[5]),
+        (f"new in {now}", ink.series[1]),
+    ]
     titled(ax, title, colours)
-    return described(figure, f"{title}. By rule, {share(total['fixed'], total['fixed'] + total['open'])} of last month's are fixed.")
+    return described(
+        figure, f"{title}. By rule, {share(total['fixed'], total['fixed'] + total['open'])} of last month's are fixed."
+    )
 
 
 @picture

@@ -61,7 +61,7 @@ class Picture:
     def html(self) -> str:
         """The picture for a page of the report."""
         light, dark = (base64.b64encode(png).decode("ascii") for png in (self._light, self._dark))
-        source = f'<source media="(prefers-color-scheme: dark) and (not print)" srcset="data:image/png;base64,{dark}">'
+        source = f'<source media="screen and (prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
         image = f'<img src="data:image/png;base64,{light}" alt="{attribute(self.alt)}">'
         return f'<figure class="fa-picture"><picture>{source if dark else ""}{image}</picture></figure>'
 
@@ -207,7 +207,7 @@ def advice(findings: pd.DataFrame, *, limit: int = 6, title: str = "What to do")
     """Show what the findings ask for: one line per rule, most severe and most frequent first."""
     lines = advice_lines(findings, limit=limit)
     body = "".join(
-        f'<li>{severity(r.severity)} <strong>{escape(r.title)}</strong> '
+        f"<li>{severity(r.severity)} <strong>{escape(r.title)}</strong> "
         f'<span class="fa-count">{r.count:,}</span><br>{escape(r.advice, width=400)}</li>'
         for r in lines.itertuples()
     )
@@ -222,7 +222,9 @@ def advice_lines(findings: pd.DataFrame, *, limit: int | None = None) -> pd.Data
     ranked = findings.assign(_rank=findings["severity"].map(order)).sort_values("_rank", kind="stable")
     lines = (
         ranked.groupby("rule", sort=False, observed=True)
-        .agg(severity=("severity", "first"), _rank=("_rank", "min"), title=("title", "first"), advice=("advice", "first"))
+        .agg(
+            severity=("severity", "first"), _rank=("_rank", "min"), title=("title", "first"), advice=("advice", "first")
+        )
         .assign(count=ranked["rule"].value_counts())
         .reset_index()
         .sort_values(["_rank", "count", "rule"], ascending=[True, False, True])
@@ -291,7 +293,9 @@ def gaps(row: Any) -> str:
 def _remedies(row: Any) -> str:
     pairs = zip(row.export.split("\n"), row.command.split("\n"), strict=False)
     return "".join(
-        f"<small>Export {escape(what, width=None)}: <code>{escape(how, width=None)}</code></small>" for what, how in pairs if how
+        f"<small>Export {escape(what, width=None)}: <code>{escape(how, width=None)}</code></small>"
+        for what, how in pairs
+        if how
     )
 
 
@@ -325,7 +329,8 @@ def edges(graph: nx.MultiDiGraph, *, rows: int = 100) -> Block:
 def link_list(entries: Iterable[tuple[str, str, str]], *, heading: str) -> str:
     """A table of links: name, address inside the report, and what is there."""
     rows = "".join(
-        f'<tr><td><a href="{attribute(to)}">{escape(name)}</a></td><td>{escape(what)}</td></tr>' for name, to, what in entries
+        f'<tr><td><a href="{attribute(to)}">{escape(name)}</a></td><td>{escape(what)}</td></tr>'
+        for name, to, what in entries
     )
     return (
         f'<figure class="fa-table"><div class="fa-scroll" role="region" tabindex="0" aria-label="{attribute(heading)}"><table>'

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flowanalysis.text import elide, plain
+from flowanalysis.text import plain
 
 NOT_KNOWN = "not known"
 LONGEST = 160  # characters of one table cell; the CSV has the rest

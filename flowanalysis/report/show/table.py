@@ -14,8 +14,25 @@ WORDS = {"upn": "user name", "id": "id", "sku": "type", "dlp": "data policy", "u
 MONO = ("_id",)
 # Columns that hold our own code words, read as words.
 CODED = frozenset(
-    "kind reason part clock repairer_kind resource_kind account_kind editor_kind band relation side method signals "
-    "missing what change columns".split()
+    [
+        "kind",
+        "reason",
+        "part",
+        "clock",
+        "repairer_kind",
+        "resource_kind",
+        "account_kind",
+        "editor_kind",
+        "band",
+        "relation",
+        "side",
+        "method",
+        "signals",
+        "missing",
+        "what",
+        "change",
+        "columns",
+    ]
 )
 LONG = 44  # characters from which a column of text gets room to wrap
 
