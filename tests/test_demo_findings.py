@@ -6,9 +6,12 @@ import pandas as pd
 import pytest
 
 from flowanalysis import demo, places, sources
+from flowanalysis.analysis.blast import escalations
+from flowanalysis.analysis.identities import classify
 from flowanalysis.demo.truths import RULE_MEANING
 from flowanalysis.exceptions import apply_exceptions, read_exceptions
 from flowanalysis.findings import find
+from flowanalysis.rules import RULES
 from flowanalysis.tenant import Tenant
 
 
@@ -31,6 +34,8 @@ def _of(frame: pd.DataFrame, rule: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("month", demo.MONTHS)
 @pytest.mark.parametrize("rule", RULE_MEANING)
 def test_findings_are_the_planted_ones(found, month, rule):
+    if rule not in RULES:
+        pytest.skip(f"{rule} is planted, and there is no such rule yet")
     here, planted = _of(found[month], rule), _of(demo.planted(month), rule)
     if rule.startswith("CON"):  # the name of a connection is up to the rule
         here, planted = ({row[:2] for row in rows} for rows in (here, planted))
@@ -53,9 +58,15 @@ def test_demo_is_collected_in_full(found):
     assert (found["2026-10"]["confidence"] == "full").mean() > 0.9
 
 
-def test_look_alikes_are_classified_as_what_they_are(tenants):
-    from flowanalysis.analysis.identities import classify
+def test_only_the_planted_outsider_gains_by_editing(tenants):
+    tenant = tenants["2026-10"]
+    known = tenant.identities.set_index("identity_id")
+    gained = escalations(tenant)["editor_id"].astype("str")
+    living = known["upn"][known["status"] == "active"].reindex(gained).dropna()
+    assert set(living) == {"max.hollow@tailwindtraders.example"}
 
+
+def test_look_alikes_are_classified_as_what_they_are(tenants):
     tenant = tenants["2026-10"]
     names = tenant.identities.set_index("identity_id")["upn"]
     verdicts = classify(tenant).assign(upn=lambda v: v["identity_id"].map(names)).set_index("upn")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 from flowanalysis.demo.people import DEPARTMENTS, OFFICE, deputy, lead
 from flowanalysis.demo.world import ENVIRONMENTS, World
@@ -23,7 +24,7 @@ UNSEEN = "svc-flow-fax"
 OVERDUE = "svc-flow-sales"
 
 
-def _csv(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _csv(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

@@ -76,6 +76,7 @@ OWNERS = (
     _flow("OWN-2", "hostile-formula", "one owner, whose name is hostile as well"),
     _flow("OWN-4", "hostile-html", "a person owns it"),
     _flow("OWN-4", "hostile-formula", "a person owns it"),
+    _flow("OWN-2", "prv1-admin", "Lena Ortiz is the only owner"),
     _flow("OWN-2", "own5-nobody", "only the service account owns it"),
     _flow("OWN-2", "own5-survey", "only the service account owns it", (1,)),
     _flow("OWN-3", "own3-disabled", "Dana Whitlock was disabled this month", (1,)),
@@ -128,7 +129,9 @@ OVERLAP = (
     _account("OVL-1", "svc-flow-payables", "svc-flow-finance may do all of it"),
     _account("OVL-1", "svc-flow-reports", "svc-flow-it may do all of it"),
     _account("OVL-1", "svc-flow-survey", "svc-flow-marketing may do all of it", (1,)),
+    _account("OVL-2", "svc-flow-payables", "svc-flow-finance could run its flow"),
     _account("OVL-2", "svc-flow-reports", "svc-flow-it could run its flow"),
+    _account("OVL-2", "svc-flow-survey", "svc-flow-marketing could run its flow", (1,)),
 )
 DEFINITIONS = (
     _flow("SEC-1", "sec1-key", "a key in a header"),
@@ -145,12 +148,15 @@ Rights = dict[tuple[str, str], str]
 
 def deviate(world: World, granted: dict[str, Rights]) -> None:
     """Change the exact rights where a gap is planted."""
-    granted["svc-flow-it"]["sql_table", f"{SQL_SERVER}|warehouse|dbo.payroll"] = "write"
+    # Account and keepers both hold what is too much, so that no keeper gains by editing the account's flows.
+    for holder in ("svc-flow-it", "group:keepers-it"):
+        granted[holder]["sql_table", f"{SQL_SERVER}|warehouse|dbo.payroll"] = "write"
     facilities = Place(world.ids, "facilities")
     granted["svc-flow-facilities"]["sharepoint_list", f"{facilities.site}|{facilities.list('Requests')}"] = "read"
     procurement = Place(world.ids, "procurement")
     if world.stage:
-        granted["svc-flow-legal"]["sharepoint_site", Place(world.ids, "hr").site] = "full"
+        for holder in ("svc-flow-legal", "group:keepers-legal"):
+            granted[holder]["sharepoint_site", Place(world.ids, "hr").site] = "full"
         lost = f"{procurement.site}|{procurement.list('Register')}"
         granted["svc-flow-procurement"]["sharepoint_list", lost] = "read"
 
