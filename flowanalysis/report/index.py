@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -193,14 +194,18 @@ def _delta(headline: Headline, over: Overview) -> str:
 def first(over: Overview) -> str:
     """What to do first: the rules that ask for most, each with where its rows are."""
     lines = show.advice_lines(over.findings, limit=FIRST)
-    items = "".join(
-        f'<li>{show.severity(r.severity)} <a href="#t-{"urgent-findings" if r.severity in URGENT else "findings"}"><strong>{show.escape(r.title)}</strong></a>'
-        f'<span class="fa-count">{r.count:,} {"finding" if r.count == 1 else "findings"}, {show.escape(r.rule)}</span>'
-        f"<br>{show.escape(r.advice, width=400)}</li>"
-        for r in lines.itertuples()
-    )
+    items = "".join(map(_action, lines.itertuples()))
     body = f"<ol>{items}</ol>" if items else "<p>No finding this month.</p>"
     return f'<section class="fa-todo" aria-labelledby="first"><h2 id="first">What to do first</h2>{body}</section>'
+
+
+def _action(line: Any) -> str:
+    table = "urgent-findings" if line.severity in URGENT else "findings"
+    count = f"{line.count:,} {'finding' if line.count == 1 else 'findings'}, {show.escape(line.rule)}"
+    return (
+        f'<li>{show.severity(line.severity)} <a href="#t-{table}"><strong>{show.escape(line.title)}</strong></a>'
+        f'<span class="fa-count">{count}</span><br>{show.escape(line.advice, width=400)}</li>'
+    )
 
 
 def changes(over: Overview) -> str:
@@ -256,7 +261,8 @@ def _coverage(over: Overview) -> str:
 
 def _pages(frame: Frame) -> str:
     items = "".join(
-        f'<li><b>{show.escape(link.number)}</b><div><a href="{show.attribute(link.href)}">{show.escape(link.title)}</a><br>'
+        f"<li><b>{show.escape(link.number)}</b><div>"
+        f'<a href="{show.attribute(link.href)}">{show.escape(link.title)}</a><br>'
         f"<span>{show.escape(link.question, width=200)}</span></div></li>"
         for link in frame.links
         if link.number

@@ -129,12 +129,14 @@ def to_page(cells: Any, notebook: Notebook, frame: Frame, *, problem: str = "") 
 
     body, _ = _exporter().from_notebook_node(_without_banners(cells))
     alarm = (
-        f'<div class="fa-alarm" role="alert"><h2>This notebook did not run to its end</h2><p>{escape(problem, width=600)}</p>'
+        '<div class="fa-alarm" role="alert"><h2>This notebook did not run to its end</h2>'
+        f"<p>{escape(problem, width=600)}</p>"
         "<p>What stands below was made before it stopped. Do not read what is missing as nothing found.</p></div>"
         if problem
         else ""
     )
-    source = f'<p class="fa-meta">How each number is made: <a href="{notebook.name}.ipynb" download>{notebook.name}.ipynb</a></p>'
+    link = f'<a href="{notebook.name}.ipynb" download>{notebook.name}.ipynb</a>'
+    source = f'<p class="fa-meta">How each number is made: {link}</p>'
     return page(
         f"{notebook.title} – {frame.tenant} {frame.month}", alarm + body + source, frame, current=notebook.link.href
     )

@@ -115,7 +115,8 @@ def escape_title(title: str) -> str:
 def _navigation(links: Sequence[Link], current: str, up: str) -> str:
     items = "".join(
         f'<li{" class=fa-broken" if link.broken else ""}><a href="{up}{attribute(link.href)}"'
-        f"{' aria-current=page' if link.href == current else ''}><b>{escape(link.number)}</b> {escape(link.title)}</a></li>"
+        f"{' aria-current=page' if link.href == current else ''}>"
+        f"<b>{escape(link.number)}</b> {escape(link.title)}</a></li>"
         for link in links
     )
     return f"<ol>{items}</ol>"

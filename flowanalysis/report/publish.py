@@ -43,7 +43,7 @@ def refuse_foreign(target: Path) -> None:
     """Raise when something stands at the target that no report run has made."""
     if target.exists() and not (target / "run.json").is_file() and any(target.iterdir()):
         raise ReportError(
-            f"{target}: the folder exists and is not a report (no run.json). Choose another --out or --month, or move it."
+            f"{target}: the folder exists and is no report (it has no run.json). Choose another place or month."
         )
 
 

@@ -19,6 +19,7 @@ from flowanalysis.report.style import DARK, LIGHT, variables
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain
 
+ALT = "Graph in columns; choose a node by search and read its edges beside"
 MOST = 5_000  # nodes that a browser draws smoothly
 # Column from left to right, its heading, the kinds of nodes in it, and the number of its colour.
 COLUMNS = (
@@ -68,7 +69,7 @@ def page(network: nx.MultiDiGraph, *, title: str, back: str = "", note: str = ""
 <ul id="legend" aria-label="Columns"></ul>
 </header>
 <main>
-<canvas id="view" tabindex="0" role="img" aria-label="Graph in columns; choose a node by search and read its edges beside"></canvas>
+<canvas id="view" tabindex="0" role="img" aria-label="{ALT}"></canvas>
 <aside id="about" aria-live="polite"></aside>
 </main>
 <script type="application/json" id="data">{_data(network)}</script>

@@ -80,6 +80,7 @@ def _execute(
             str(output),
             parameters=parameters,
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             cwd=str(source.path.parent),
             execution_timeout=cell_timeout,

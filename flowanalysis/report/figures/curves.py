@@ -119,7 +119,8 @@ def front(
     ax.step(x, y, where="post", color=ink.series[0], linewidth=2)
     ax.plot(x, y, "o", color=ink.series[0], markersize=4.5)
     ax.annotate("plans", (x[-1], y[-1]), (6, 8), textcoords="offset points", color=ink.series[0], fontsize=9)
-    words = f"{len(part)} plans from {x.min():,.0f} accounts (exposure {y.max():,.0f}) to {x.max():,.0f} (exposure {y.min():,.0f})"
+    ends = f"{x.min():,.0f} accounts (exposure {y.max():,.0f}) to {x.max():,.0f} (exposure {y.min():,.0f})"
+    words = f"{len(part)} plans from {ends}"
     if chosen is not None and (x == chosen).any():
         spot = float(y[x == chosen][0])
         ax.plot(chosen, spot, "o", color=ink.series[2], markersize=10, markerfacecolor="none", markeredgewidth=2)

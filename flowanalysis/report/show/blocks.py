@@ -333,7 +333,8 @@ def link_list(entries: Iterable[tuple[str, str, str]], *, heading: str) -> str:
         for name, to, what in entries
     )
     return (
-        f'<figure class="fa-table"><div class="fa-scroll" role="region" tabindex="0" aria-label="{attribute(heading)}"><table>'
+        '<figure class="fa-table">'
+        f'<div class="fa-scroll" role="region" tabindex="0" aria-label="{attribute(heading)}"><table>'
         f'<thead><tr><th scope="col">{escape(heading)}</th><th scope="col">Work</th></tr></thead><tbody>{rows}</tbody>'
         "</table></div></figure>"
     )
