@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis.sources import bulkpower, bulksql, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
@@ -132,14 +134,13 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch
     if database.execute(found.family.odd).fetchall()[0][0]:
         raise duckdb.Error("values that only the careful way can judge")
     left, observed = _chains(database, found)
-    results = [r for r in found.family.results if r.needs <= found.keys]
-    tables = [database.sql(bulksql.filled(r.sql, found.keys)).to_arrow_table() for r in results]
-    nothing = not any(map(len, tables))
-    for number, (result, rows) in enumerate(zip(results, tables, strict=True)):
+    made = list(_tables(database, found))
+    nothing = not any(len(rows) for _, _, rows in made)
+    for number, (result, export, rows) in enumerate(made):
         if not len(rows) and result.optional and not (nothing and number == 0):
             continue
         yield Batch(
-            source=f"{found.family.source} {result.export}",
+            source=f"{found.family.source} {export}",
             table=result.table,
             rows=rows,
             complete=None if found.form in {"rows", "children"} else not left,
@@ -150,6 +151,23 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch
         )
     if found.form == "envelopes":
         yield from _errors(database, found.family.results[0].table)
+
+
+def _tables(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[tuple[bulksql.Result, str, pa.Table]]:
+    """Rows of every statement, by export."""
+    for result in found.family.results:
+        if not result.needs <= found.keys:
+            continue
+        rows = database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table()
+        if result.other is None:
+            yield result, result.export, rows
+            continue
+        column, value, export = result.other
+        other = pc.equal(rows[column], value)
+        some = bool(pc.any(other).as_py())
+        yield result, result.export, rows.filter(pc.invert(other)) if some else rows
+        if some:
+            yield result, export, rows.filter(other)
 
 
 def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]:

@@ -7,7 +7,7 @@ Parameters outside the allow-list are never selected.
 from __future__ import annotations
 
 from flowanalysis.schema import NO_ENVIRONMENT
-from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, fold, last, struct, text, time
+from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, first_of, fold, last, struct, text, time
 from flowanalysis.sources.powerrows import PARAMETERS, STATES
 
 PRINCIPAL = struct(dict.fromkeys(["id", "displayName", "email", "type", "tenantId", "userPrincipalName"], "VARCHAR"))
@@ -31,11 +31,10 @@ def strange(end: str, *times: str) -> str:
 
 
 SHOWN = "r.properties"
-ENVIRONMENT = (
-    f"coalesce({fold(f'{SHOWN}.environment.name')}, {last(f'{SHOWN}.environment.id')}, "
-    f"{segment('r.id', 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
-)
-NAME = f"coalesce({fold('r.name')}, {last('r.id')})"
+IN_PATHS = f"coalesce({segment('r.id', 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
+PLACES = (f"{SHOWN}.environment.name", f"{SHOWN}.environment.id")
+ENVIRONMENT = first_of((PLACES[0], fold(PLACES[0])), (PLACES[1], last(PLACES[1])), otherwise=IN_PATHS)
+NAME = first_of(("r.name", fold("r.name")), otherwise=last("r.id"))
 
 # --- flows -----------------------------------------------------------------------------------------------------------
 REFERENCE = struct(
@@ -86,12 +85,14 @@ STATE = (
     + " ".join(f"when '{word}' then '{state}'" for word, state in STATES.items())
     + f" else case when {text(f'{SHOWN}.state')} is not null then 'Unknown' end end"
 )
+CREATORS = (f"{SHOWN}.creator.objectId", f"{SHOWN}.creator.userId")
+CREATOR = first_of(*((path, fold(path)) for path in CREATORS))
 FLOWS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
     coalesce({text(f"{SHOWN}.displayName")}, {text("r.displayName")}) as display_name,
     {STATE} as state, {text(f"{SHOWN}.flowSuspensionReason")} as suspension_reason,
     {", ".join(f"{time(path)} as {column}" for column, path in FLOW_TIMES.items())},
-    coalesce({fold(f"{SHOWN}.creator.objectId")}, {fold(f"{SHOWN}.creator.userId")}) as creator_id,
+    {CREATOR} as creator_id,
     {text(f"{SHOWN}.creator.userType")} as creator_kind,
     {fold(f"{SHOWN}.owningUser.azureActiveDirectoryObjectId")} as owner_id,
     case when owner_id is not null then 'owninguser' end as owner_source,
@@ -108,16 +109,17 @@ select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
 from rows
 """
 DECLARED = f"""
-(select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
-    unnest(map_entries({SHOWN}.connectionReferences)) as e from rows)
+(select environment_id, flow_id, unnest(entries) as e from (
+    select {ENVIRONMENT} as environment_id, {NAME} as flow_id, map_entries({SHOWN}.connectionReferences) as entries
+    from rows))
 """
 SOURCE = "lower(coalesce(nullif(e.value.source, ''), e.value.runtimeSource, ''))"
+LOGICAL_NAMES = ("e.value.connectionReferenceLogicalName", "e.value.connection.connectionReferenceLogicalName")
 REFERENCES = f"""
 select environment_id, flow_id, lower(e.key) as alias,
-    coalesce({last("e.value.id")}, {last("e.value.api.name")}) as connector_id,
-    coalesce({last("e.value.connectionName")}, {last("e.value.connection.name")}) as connection_id,
-    coalesce({fold("e.value.connectionReferenceLogicalName")},
-        {fold("e.value.connection.connectionReferenceLogicalName")}) as reference_name,
+    {first_of(*((p, last(p)) for p in ("e.value.id", "e.value.api.name")))} as connector_id,
+    {first_of(*((p, last(p)) for p in ("e.value.connectionName", "e.value.connection.name")))} as connection_id,
+    {first_of(*((p, fold(p)) for p in LOGICAL_NAMES))} as reference_name,
     case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end as runtime_source,
     {text("e.value.tier")} as tier
 from {DECLARED} where e.value is not null
@@ -177,7 +179,7 @@ STATUSES = f"{SHOWN}.statuses"
 WORST = f"coalesce(list_filter({STATUSES}, lambda x: x.status is distinct from 'Connected')[1], {STATUSES}[1])"
 CONNECTIONS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as connection_id,
-    coalesce({last(f"{SHOWN}.apiId")}, {segment("r.id", "apis")}) as connector_id,
+    {first_of((f"{SHOWN}.apiId", last(f"{SHOWN}.apiId")), otherwise=segment("r.id", "apis"))} as connector_id,
     {text(f"{SHOWN}.displayName")} as display_name,
     {fold(f"{SHOWN}.createdBy.id")} as created_by_id,
     coalesce({text(f"{SHOWN}.createdBy.userPrincipalName")}, {text(f"{SHOWN}.createdBy.email")}) as created_by_upn,

@@ -13,6 +13,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.sources.merge import Part
+from flowanalysis.sources.values import among
 
 FLOW_IDS = ["environment_id", "flow_id", "workflow_id", "workflow_unique_id"]
 # Families whose flow_id is Dataverse's workflow id.
@@ -78,6 +79,8 @@ def _by_flows(parts: Sequence[Part], hosts: set[str]) -> dict[str, str]:
 def _aliases(parts: Sequence[Part]) -> pd.Series:
     """Flow id to follow, by environment and other id of the flow."""
     shown = _ids([p for p in parts if p.family not in BY_WORKFLOW])
+    if shown[FLOW_IDS[2:]].isna().all(axis=None):
+        return pd.Series(dtype=schema.TEXT)
     named = pd.concat([_pairs(shown, column) for column in FLOW_IDS[1:]], ignore_index=True).dropna()
     known = named.drop_duplicates("key").set_index("key")["flow_id"]
     workflows = _ids([p for p in parts if p.family in BY_WORKFLOW])
@@ -86,7 +89,7 @@ def _aliases(parts: Sequence[Part]) -> pd.Series:
     more = _pairs(workflows.assign(flow_id=follow, workflow_id=workflows["flow_id"]), "workflow_id").dropna()
     both = pd.concat([named, more], ignore_index=True).drop_duplicates("key").set_index("key")["flow_id"]
     names = pd.Index(_key(shown["environment_id"], shown["flow_id"]))
-    return both[~both.index.isin(names)]
+    return both[~among(both.index.to_series(), names)]
 
 
 def _ids(parts: Sequence[Part]) -> pd.DataFrame:
@@ -95,7 +98,8 @@ def _ids(parts: Sequence[Part]) -> pd.DataFrame:
 
 
 def _pairs(flows: pd.DataFrame, column: str) -> pd.DataFrame:
-    return pd.DataFrame({"key": _key(flows["environment_id"], flows[column]), "flow_id": flows["flow_id"]})
+    told = flows[flows[column].notna()]
+    return pd.DataFrame({"key": _key(told["environment_id"], told[column]), "flow_id": told["flow_id"]})
 
 
 def _key(environment: pd.Series, flow: pd.Series) -> pd.Series:

@@ -145,12 +145,12 @@ def _combine(
             continue
         ranked = order.rows(column)
         known = ranked[~both[column].isna().to_numpy()[ranked]]
-        taken, where = np.unique(group[known], return_index=True)
         best = np.full(len(first), -1, dtype=np.int64)
-        best[taken] = known[where]
+        best[group[known[::-1]]] = known[::-1]  # the last one written is the most trusted
         out[column] = both[column].array.take(best, allow_fill=True)
-        if column not in QUIET.get(name, ()):
-            conflicts.append(_conflicts(name, column, both, parts, part_of, known, best[group[known]]))
+        others = known[best[group[known]] != known]
+        if len(others) and column not in QUIET.get(name, ()):
+            conflicts.append(_conflicts(name, column, both, parts, part_of, others, best[group[others]]))
     told = [c for c in conflicts if len(c)]
     return pd.DataFrame(out), pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
 
@@ -219,11 +219,11 @@ def _conflicts(
     if not differs.any():
         return schema.empty("conflicts")
     losing, winning = known[differs][:CONFLICTS], kept[differs][:CONFLICTS]
-    key = both[list(schema.table(name).key)].take(winning).astype("string").fillna("").agg(" ".join, axis=1)
+    key = [both[c].array.take(winning).fillna("") for c in schema.table(name).key]
     rows = pd.DataFrame(
         {
             "table": name,
-            "key": key.to_numpy(),
+            "key": [" ".join(map(str, told)) for told in zip(*key, strict=True)],
             "column": column,
             "kept": pd.Series(values.take(winning)).astype("string").to_numpy(),
             "kept_source": sources[part_of[winning]],

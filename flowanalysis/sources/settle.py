@@ -11,7 +11,7 @@ import pandas as pd
 from flowanalysis import reference, schema
 from flowanalysis.schema import TEXT
 from flowanalysis.sources.merge import Merged, Part
-from flowanalysis.sources.values import UNTOLD
+from flowanalysis.sources.values import UNTOLD, among
 
 Frames = dict[str, pd.DataFrame]
 # Names of Dataverse's own accounts, which no person signs in to.
@@ -245,7 +245,7 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
     everyone = pd.concat([known, missing], ignore_index=True) if len(missing) else known
     kind = everyone["kind"].fillna("unknown")
     told, enabled = everyone["status"], everyone["account_enabled"]
-    absent = ~everyone["identity_id"].isin(directory) & kind.isin(listings)
+    absent = ~among(everyone["identity_id"], directory) & kind.isin(listings)
     status = pd.Series("unknown", index=everyone.index, dtype=TEXT)
     status = status.mask(absent, "purged_or_foreign")
     status = status.mask(enabled.fillna(False), "active").mask((~enabled).fillna(False), "disabled")
@@ -269,9 +269,9 @@ def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
         flows = frames["flows"]
         internal = flows["creator_id"][(flows["creator_kind"] == "DataverseSystemUser").fillna(False)]
         rows.insert(1, pd.DataFrame({"identity_id": internal, "kind": "dataverse_user"}))
-    found = pd.concat(rows, ignore_index=True).dropna(subset=["identity_id", "kind"])
-    found = found[~found["identity_id"].isin(known) & ~found["identity_id"].isin(groups)]
-    found = found[~found["identity_id"].isin(["", UNTOLD])].drop_duplicates("identity_id")
+    found = pd.concat(rows, ignore_index=True).dropna(subset=["identity_id", "kind"]).drop_duplicates("identity_id")
+    for others in (known, groups, pd.Index(["", UNTOLD])):
+        found = found[~among(found["identity_id"], others)]
     return schema.frame("identities", found.reset_index(drop=True))
 
 

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis import schema
 from flowanalysis.sources.base import Reject
@@ -184,6 +187,17 @@ def tidy(table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, l
         if column in frame:
             frame[column] = pd.Series(_times(table, column, frame[column], bad), dtype=schema.TIME)
     return schema.frame(table, frame), bad
+
+
+def among(values: pd.Series, wanted: pd.Series | pd.Index) -> np.ndarray:
+    """Which texts are among the wanted ones; NA is not. On a million texts far faster than ``isin`` of pandas.
+
+    >>> among(pd.Series(["a", None, "b"], dtype=schema.TEXT), pd.Index(["b"])).tolist()
+    [False, False, True]
+    """
+    known = pa.array(pd.Series(wanted, dtype=schema.TEXT).dropna(), type=pa.large_string())
+    texts = pa.array(values.astype(schema.TEXT), type=pa.large_string(), from_pandas=True)
+    return np.asarray(pc.is_in(texts, value_set=known))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
