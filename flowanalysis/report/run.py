@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
@@ -130,6 +130,14 @@ def failed(report: str | Path) -> list[dict[str, Any]]:
     return [status for status in told["notebooks"] if status["status"] != worker.COMPLETED]
 
 
+def as_named(path: Path) -> str:
+    """A place relative to the folder of work or to the checkout where it lies inside, so that reports travel."""
+    for root in (Path.cwd(), places.CHECKOUT):
+        if path.resolve().is_relative_to(root):
+            return path.resolve().relative_to(root).as_posix()
+    return path.as_posix()
+
+
 def _folder_name(month: str) -> str:
     if not MONTH.fullmatch(month):
         raise ReportError(f"Month {month!r} is no folder name; write it as 2026-10.")
@@ -165,14 +173,19 @@ def _build(
             "environment": request.environment,
             "department": request.department,
         }
-        statuses = run_notebooks(suite, draft, parameters, frame, work=Path(work), jobs=request.jobs, tick=tick)
+        told = {str(data): "; ".join(map(as_named, request.paths))}
+        if request.previous:
+            told[str(earlier)] = as_named(request.previous)
+        statuses = run_notebooks(
+            suite, draft, parameters, frame, work=Path(work), jobs=request.jobs, tick=tick, told=told
+        )
     frame = _mark_broken(frame, statuses, draft)
     tick("findings and overview")
-    told = assemble.assemble(tenant, before, scope, frame, statuses, draft, out=out, policy=request.policy)
+    summary = assemble.assemble(tenant, before, scope, frame, statuses, draft, out=out, policy=request.policy)
     tick("files")
     if request.pdf:
-        told["pdf"] = assemble.pdf(draft)
-    manifest = _manifest(request, statuses, started) | told
+        summary["pdf"] = assemble.pdf(draft)
+    manifest = _manifest(request, statuses, started) | summary
     (draft / "run.json").write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
 
 
@@ -201,6 +214,7 @@ def run_notebooks(
     jobs: int = 2,
     tick: Tick = lambda _: None,
     cell_timeout: int = 600,
+    told: Mapping[str, str] | None = None,
 ) -> list[worker.Status]:
     """Run notebooks, each in a process of its own; one that fails stops no other.
 
@@ -212,12 +226,14 @@ def run_notebooks(
         Folder that receives the executed notebooks, their pages and their tables.
     parameters : dict
         Of these each notebook gets the ones that it declares.
+    told : mapping, optional
+        Places of this run to the places as the analyst named them, which the executed notebook shows.
     """
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         waiting = {}
         for one in suite:
             mine = {k: v for k, v in parameters.items() if k in one.parameters}
-            job = worker.Job(str(one.path), str(draft), mine, asdict(frame), cell_timeout)
+            job = worker.Job(str(one.path), str(draft), mine, asdict(frame), cell_timeout, dict(told or {}))
             waiting[pool.submit(_one, job, work)] = one.name
         done = {}
         for future in as_completed(waiting):
@@ -258,7 +274,7 @@ def _manifest(request: Request, statuses: list[worker.Status], started: float) -
         "seconds": round(time.time() - started, 1),
         "environment": request.environment,
         "department": request.department,
-        "inputs": {f.as_posix(): publish.digest(f) for f in files},
+        "inputs": {as_named(f): publish.digest(f) for f in files},
         "notebooks": [asdict(s) for s in statuses],
         "versions": {"flowanalysis": __version__, "python": platform.python_version()}
         | {p: metadata.version(p) for p in ("pandas", "papermill", "nbconvert", "matplotlib", "networkx")},

@@ -62,7 +62,7 @@ DARK = Ink(
 )
 INKS = MappingProxyType({"light": LIGHT, "dark": DARK})
 WIDTH = 8.4  # inches of a picture over the full column
-DPI = 150
+DPI = 132
 
 
 def drawing(ink: Ink) -> AbstractContextManager[None]:

@@ -33,6 +33,7 @@ class Job:
     parameters: dict[str, object]
     frame: dict[str, Any]
     cell_timeout: int = 600  # seconds
+    told: dict[str, str] = field(default_factory=dict)  # place of this run -> place as the analyst named it
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,13 @@ def run(job: Job) -> Status:
     os.environ[record.VARIABLE] = str(folder)
     started = time.monotonic()
     executed, status, problem, cell = _execute(source, folder, parameters, job.cell_timeout)
-    result = Status(source.name, status, round(time.monotonic() - started, 2), problem, cell, parameters)
+    shown = {k: job.told.get(str(v), v) for k, v in parameters.items()}
+    result = Status(source.name, status, round(time.monotonic() - started, 2), problem, cell, shown)
     if executed is not None:
         frame = Frame(**{**job.frame, "links": tuple(Link(**link) for link in job.frame["links"])})
         html = notebooks.to_page(executed, source, frame, problem=problem)
         (folder / source.link.href).write_text(html, encoding="utf-8")
-        _save(executed, folder / source.path.name)
+        _save(executed, folder / source.path.name, job.told)
     return result
 
 
@@ -102,7 +104,7 @@ def _execute(
     return partial, status, plain(problem), cell
 
 
-def _save(executed: Any, path: Path) -> None:
+def _save(executed: Any, path: Path, told: dict[str, str]) -> None:
     """The executed notebook without dark pictures, which only a page can choose, and without places of the machine."""
     import nbformat
 
@@ -113,7 +115,10 @@ def _save(executed: Any, path: Path) -> None:
     for place in ("input_path", "output_path"):
         if about.get(place):
             about[place] = Path(about[place]).name
-    nbformat.write(executed, path)
+    text = nbformat.writes(executed)
+    for here, named in told.items():
+        text = text.replace(json.dumps(here)[1:-1], json.dumps(named)[1:-1])
+    path.write_text(text, encoding="utf-8")
 
 
 def _ended(cell: Any) -> bool:
