@@ -69,7 +69,8 @@ def read(document: Document) -> list[Batch | Reject] | None:
 def plan(document: Document) -> Plan | None:
     """The plan for a document by its sample; None when no plain shape of a big family is seen."""
     form = _form(document.sample)
-    kinds, keys = set(), set()
+    kinds: set[str | None] = set()
+    keys: set[str] = set()
     for page in pages(document):
         for row in page.rows:
             if not isinstance(row, Mapping):

@@ -76,7 +76,7 @@ ACCESS = {
 }
 MODERN = {0: "cloud", 1: "agent", 2: "agent"}
 CATEGORIES = {5: "cloud", 6: "desktop"}  # everything else is a classic workflow, dialog, rule or action
-DEFINITION = 1  # type: 1 definition, 2 activated copy, 3 template
+DEFINITION = 1  # the other types of a workflow row are 2, an activated copy, and 3, a template
 LOOKUP = "@Microsoft.Dynamics.CRM.lookuplogicalname"
 
 
@@ -152,7 +152,7 @@ def flow(row: Row, *, environment: str) -> dict[str, Any]:
         "environment_id": environment,
         "flow_id": name,
         "display_name": text(row.get("name")),
-        "state": STATES.get(count(row.get("statecode")), "Unknown") if row.get("statecode") is not None else None,
+        "state": STATES.get(_number(row.get("statecode")), "Unknown") if row.get("statecode") is not None else None,
         "suspension_reason": "CompanyDlpViolation" if count(row.get("statuscode")) == 3 else None,
         "created_at": row.get("createdon"),
         "modified_at": row.get("modifiedon"),
@@ -246,12 +246,18 @@ def _user(gather: Gather, page: Page, row: Row) -> None:
         "upn": text(row.get("domainname")) or text(row.get("internalemailaddress")),
         "display_name": text(row.get("fullname")),
         "is_disabled": flag(row.get("isdisabled")),
-        "access_mode": ACCESS.get(count(row.get("accessmode"))),
+        "access_mode": ACCESS.get(_number(row.get("accessmode"))),
         "application_id": fold(row.get("applicationid")),
     }
     gather.add("dataverse_users", found, IN_WORDS["user"])
     for role in items(row.get("systemuserroles_association")):
         _has_role(gather, environment, name, "User", role)
+
+
+def _number(value: Any) -> int:
+    """A choice of Dataverse; -1, which no choice has, where none is told."""
+    found = count(value)
+    return -1 if found is None else found
 
 
 def _has_role(gather: Gather, environment: str, who: str | None, kind: str, role: Row) -> None:
@@ -289,7 +295,7 @@ def _team(gather: Gather, page: Page, row: Row) -> None:
     name, behind = fold(row.get("teamid")), fold(row.get("azureactivedirectoryobjectid"))
     found = {"group_id": name, "display_name": text(row.get("name")), "kind": "unknown"}
     gather.add("groups", found, IN_WORDS["team"], aside=True)
-    members = [(behind, "group")] if behind else []
+    members: list[tuple[str | None, str]] = [(behind, "group")] if behind else []
     for user in items(row.get("teammembership_association")):
         members.append((fold(user.get("azureactivedirectoryobjectid")) or fold(user.get("systemuserid")), "user"))
     for member, kind in members:

@@ -201,7 +201,8 @@ def _is_row(line: str) -> bool:
 
 
 def _first(text: str, *, between: str) -> list[Any]:
-    scanner, at, found = json.JSONDecoder(), 0, []
+    scanner, at = json.JSONDecoder(), 0
+    found: list[Any] = []
     while len(found) < SAMPLE:
         at = _skip(text, at)
         try:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flowanalysis.errors import InputError
+from flowanalysis.sources import powerplaces as places
 from flowanalysis.sources import powerrows as rows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
@@ -264,27 +265,27 @@ def _share(gather: Gather, row: Row, request: str) -> None:
 
 def _environment(gather: Gather, row: Row, request: str) -> None:
     export = IN_WORDS["environment"]
-    gather.add("environments", rows.environment(row), export)
+    gather.add("environments", places.environment(row), export)
     for key in ("createdBy", "usedBy"):
         gather.add("identities", rows.maker(dig(row, "properties", key)), export, aside=True)
-    for role in rows.roles_in_environment(row):
+    for role in places.roles_in_environment(row):
         gather.add("environment_roles", role, export)
 
 
 def _environment_role(gather: Gather, row: Row, request: str) -> None:
     export = IN_WORDS["environment_role"]
-    gather.add("environment_roles", rows.environment_role(row, request=request), export)
+    gather.add("environment_roles", places.environment_role(row, request=request), export)
     gather.add("identities", rows.maker(dig(row, "properties", "principal")), export, aside=True)
 
 
 def _connector(gather: Gather, row: Row, request: str) -> None:
-    gather.add("connectors", rows.connector_row(row, request=request), IN_WORDS["connector"])
+    gather.add("connectors", places.connector_row(row, request=request), IN_WORDS["connector"])
     gather.add("identities", rows.maker(dig(row, "properties", "createdBy")), IN_WORDS["connector"], aside=True)
 
 
 def _policy(gather: Gather, row: Row, request: str) -> None:
     gather.expect("dlp_rules", IN_WORDS["policy"])
-    for rule in rows.policy(row):
+    for rule in places.policy(row):
         gather.add("dlp_rules", rule, IN_WORDS["policy"])
 
 
