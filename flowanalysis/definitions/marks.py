@@ -22,7 +22,7 @@ _ADDRESS = re.compile(
     re.IGNORECASE,
 )
 _WHOLE_ADDRESS = re.compile(
-    r"(?<![\w.%+:-])[A-Za-z0-9][\w.%+'-]{0,63}@(?!odata|microsoft\.|thread|unq\.|example)"
+    r"(?<![\w.%+-])[A-Za-z0-9][\w.%+'-]{0,63}@(?!odata|microsoft\.|thread|unq\.|example)"
     r"[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,12}\b(?![\w(])",
     re.IGNORECASE,
 )

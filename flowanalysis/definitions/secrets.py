@@ -11,12 +11,24 @@ import hashlib
 import hmac
 import re
 import secrets as random
-import unicodedata
 from collections.abc import Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
 from flowanalysis import reference
+from flowanalysis.definitions.likeness import (
+    MEDIUM,
+    NONE,
+    SKIP,
+    STRONG,
+    TELLING,
+    WRAPPER,
+    counts,
+    is_secret,
+    names,
+    placeholder,
+    strength_of,
+)
 
 __all__ = ["REMOVED", "Secret", "any_in", "redact", "redact_text"]
 
@@ -24,16 +36,14 @@ REMOVED = "[secret removed]"
 _KEY = random.token_bytes(32)  # of this run: equal values show as equal, and nobody can try values later
 LONGEST = 200_000  # characters of one text that are searched; what is longer is cut off, so that nothing unseen stays
 
-_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-_GUID = re.compile(r"^\{?[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?$")
 _RUNTIME = re.compile(
     r"\b(?:parameters|variables|body|outputs|trigger\w*|items?|actions?|workflow|result|utcnow|guid|rand|formdatavalue\w*"
     r"|listcallbackurl|appsetting|iterationindexes|ticks|decodebase64)\s*\(",
     re.IGNORECASE,
 )
 _QUOTED = re.compile(r"'((?:[^']|'')*)'")
+_OPEN = re.compile(r"[@{\[(<]|[$#%]\{|\$\(|%\w+%$")  # the value is filled in later
 _BETWEEN = re.compile(r"'\s*,\s*'")
-_NAME = re.compile(r"^[A-Za-z]+(?:[-_ .][A-Za-z]+)+$")
 _IN_TEXT = re.compile(
     r"""(?<![A-Za-z0-9])(?P<name>[A-Za-z][A-Za-z0-9]{0,30}(?:[-_ ][A-Za-z0-9]{1,30}){0,3})"""
     r"""(?P<between>["'\\]{0,4}\s{0,3}(?:[:=]|%3[aAdD])\s{0,3}(?P<quote>["'\\]{0,4}))(?P<value>[^"'\s&;,<>}\\]{4,400})"""
@@ -42,9 +52,6 @@ _SCHEME = re.compile(r"^(?:bearer|basic|token|apikey|negotiate|sharedkey(?:lite)
 # A name without any of these is neither strong nor weak enough to count inside a text
 _LIKELY = re.compile(r"pass|pwd|secret|key|token|credential|cookie|author|connectionstring|signature")
 _BEFORE, _AFTER = 60, 480  # characters around such a word that can belong to a name and its value
-
-NONE, WEAK, MEDIUM, STRONG, WRAPPER, SKIP = range(6)
-TELLING = (WEAK, MEDIUM, STRONG)
 
 
 class Secret(NamedTuple):
@@ -80,50 +87,6 @@ def _patterns() -> tuple[_Pattern, ...]:
 @cache
 def _hints() -> tuple[tuple[str, _Pattern], ...]:
     return tuple((hint, pattern) for pattern in _patterns() for hint in pattern.hints)
-
-
-@cache
-def _names() -> Mapping[str, frozenset[str]]:
-    facts = reference.toml("secrets")
-    return {k: frozenset(v) for k, v in facts["names"].items()} | {
-        k: frozenset(v) for k, v in facts["placeholders"].items()
-    }
-
-
-@lru_cache(maxsize=20_000)
-def strength_of(name: str) -> int:
-    """How much a name says that its value is a secret.
-
-    >>> [strength_of(n) == STRONG for n in ("client_secret", "Ocp-Apim-Subscription-Key", "secretName")]
-    [True, True, False]
-    """
-    folded = name.lower()
-    known = _names()
-    if folded in known["skipped"]:
-        return SKIP
-    if folded in known["wrappers"]:
-        return WRAPPER
-    words = _words(name)
-    while len(words) > 1 and (words[-1].isdigit() or words[-1] in known["trailing"]):
-        words.pop()
-    if not words or words[-1] in known["about"]:
-        return NONE
-    tails = {" ".join(words[i:]) for i in range(len(words))} | {"".join(words)}
-    if tails & known["strong"]:
-        return STRONG
-    runs = {" ".join(words[i:j]) for i in range(len(words)) for j in range(i + 1, min(i + 4, len(words)) + 1)}
-    if runs & known["strong"]:
-        # the strong word may belong to something else: "Secret santa list", but also "Password of the robot"
-        return MEDIUM
-    return WEAK if words[-1] in known["weak"] else NONE
-
-
-def _words(name: str) -> list[str]:
-    """Words of a name, without what follows in brackets: environment variables repeat their schema name there."""
-    plain = name.partition(" (")[0][:200]
-    if not plain.isascii():
-        plain = unicodedata.normalize("NFKD", plain).encode("ascii", "ignore").decode("ascii")
-    return [w.lower() for w in _WORDS.findall(plain)]
 
 
 def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
@@ -194,7 +157,7 @@ def _texts(tree: object) -> list[_Text]:
 def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tuple[str, int]:
     """The name for a member called value: its neighbour called name, else what is around."""
     for other, label in node.items():
-        if other != key and isinstance(label, str) and other.lower() in _names()["neighbours"]:
+        if other != key and isinstance(label, str) and other.lower() in names()["neighbours"]:
             own = strength_of(label)
             if own in TELLING:
                 return label, own
@@ -281,7 +244,7 @@ def _in_text(path: tuple[str, ...], text: str, patterns: list[_Pattern]) -> Iter
     for pattern in patterns:
         for match in pattern.regex.finditer(text[:LONGEST]):
             value = match["secret"]
-            if not _placeholder(value):
+            if not placeholder(value):
                 yield _Hit(pattern.kind, path, *match.span("secret"), value)
 
 
@@ -292,16 +255,9 @@ def _by_name(item: _Text) -> _Hit | None:
         return _in_expression(item, text)
     scheme = _SCHEME.match(text)
     value = text[scheme.end() :] if scheme else text
-    if _counts(value, name, strength):
+    if counts(value, name, strength):
         return _Hit(_kind(name), _path(path), 0, len(whole), value)
     return None
-
-
-def _counts(value: str, name: str, strength: int) -> bool:
-    """Whether a literal under a name of some strength is a secret."""
-    if strength == STRONG:
-        return _is_secret(value, name)
-    return _material(value) or (strength == MEDIUM and _chosen(value) and _is_secret(value, name))
 
 
 def _kind(name: str) -> str:
@@ -315,7 +271,7 @@ def _in_expression(item: _Text, text: str) -> _Hit | None:
     path, whole, name, strength = item
     if strength != STRONG or _RUNTIME.search(text):
         return None
-    literals = [m[1] for m in _QUOTED.finditer(text) if _is_secret(_SCHEME.sub("", m[1]), name)]
+    literals = [m[1] for m in _QUOTED.finditer(text) if is_secret(_SCHEME.sub("", m[1]), name)]
     return _Hit(_kind(name), _path(path), 0, len(whole), literals[0]) if literals else None
 
 
@@ -350,51 +306,11 @@ def _told(match: re.Match[str]) -> str:
     """The value in a match of a name and a value, if it is a secret."""
     strength = strength_of(match["name"])
     value = match["value"].rstrip(").]")
-    if strength not in TELLING or not value or value[0] in "@{$%[(<#*" or "@{" in value or "(" in value:
+    if strength not in TELLING or not value or _OPEN.match(value) or "@{" in value or "(" in value:
         return ""
     if ":" in match["between"] and not match["quote"]:
         strength = min(strength, MEDIUM)  # prose such as "password: ask your manager"
-    return value if _counts(value, match["name"], strength) else ""
-
-
-def _is_secret(value: str, name: str) -> bool:
-    """A literal under a strong name: anything but placeholders, references and names of secrets."""
-    if len(value) < 4 or _placeholder(value):
-        return False
-    lower = value.lower()
-    if lower.startswith(("http://", "https://", "/")) or "@microsoft.keyvault" in lower:
-        return False  # an address; what is secret in it gives itself away
-    if " " in value.strip() and not any(c.isdigit() for c in value):
-        return "word" in name.lower() or "phrase" in name.lower()  # words: a passphrase or a sentence
-    return not (_NAME.match(value) and any(w in lower for w in ("secret", "password", "key", "token", "pwd")))
-
-
-def _placeholder(value: str) -> bool:
-    lower = value.lower().strip()
-    known = _names()
-    if "".join(c for c in lower if c.isalpha()) in known["words"] and not any(c.isdigit() for c in lower):
-        return True
-    if lower[:1] in "{<[%$#(" and lower[-1:] in "}>]%)#":
-        return True
-    return len(set(lower)) < 3 or any(part in lower for part in known["parts"])
-
-
-def _material(value: str) -> bool:
-    """Text that looks like key material: long, unbroken, mixed, and no id, address or word."""
-    if len(value) < 16 or len(value) > 4_000 or _placeholder(value) or _GUID.match(value):
-        return False
-    if any(c in value for c in " \t\n@()'\"<>|,") or "://" in value or value[0] in "/\\":
-        return False
-    kinds = [any(test(c) for c in value) for test in (str.islower, str.isupper, str.isdigit)]
-    unbroken = len(value) >= 24 and value.isalnum() and sum(map(str.isdigit, value)) > 3
-    return (unbroken or sum(kinds) == 3) and kinds[2] and len(set(value.lower())) >= 8
-
-
-def _chosen(value: str) -> bool:
-    """Text that looks like a password somebody chose: unbroken, with digits and at least three kinds of characters."""
-    tests = (str.islower, str.isupper, str.isdigit, lambda c: not c.isalnum())
-    kinds = [any(test(c) for c in value) for test in tests]
-    return len(value) >= 8 and kinds[2] and sum(kinds) >= 3 and not any(c.isspace() for c in value)
+    return value if counts(value, match["name"], strength) else ""
 
 
 def _apart(hits: list[_Hit]) -> list[_Hit]:
