@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+
 import pandas as pd
 import pytest
 
@@ -210,3 +212,25 @@ def test_public_connectors_of_a_flow_belong_to_no_environment(loaded):
     rows = loaded["ess_flow_admin_get_trimmed.json"].tenant().connectors
     assert set(rows["environment_id"]) == {NO_ENVIRONMENT}
     assert not loaded["ess_flow_admin_get_trimmed.json"].tenant().has("connectors")
+
+
+def test_every_definition_loads_as_a_flow_with_its_trigger_and_number_of_actions(corpus):
+    with (corpus / "flows" / "expected.csv").open(encoding="utf-8", newline="") as file:
+        expected = {r["file"]: (r["trigger_type"], int(r["action_count"])) for r in csv.DictReader(file)}
+    harvest = sources.read(corpus / "flows" / "definitions")
+    found = {}
+    for part in harvest.parts:
+        if part.table == "flows":
+            (flow,) = part.frame.itertuples()
+            trigger = "/".join(t for t in (flow.trigger_type, flow.trigger_kind) if pd.notna(t))
+            found[part.file] = (trigger, flow.action_count)
+    assert found == expected
+    assert not harvest.rejected
+
+
+def test_every_package_and_solution_loads(corpus):
+    harvest = sources.read(corpus / "flows" / "zips")
+    assert len(harvest.shapes) == len(list((corpus / "flows" / "zips").glob("*.zip"))) == 28
+    assert all(harvest.shapes.values())
+    assert not harvest.rejected
+    assert harvest.tenant().has("flows", "steps")

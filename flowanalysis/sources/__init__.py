@@ -29,6 +29,7 @@ __all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
 
 # The first reader that recognises a document takes it: the special before the general.
 MODULES = (
+    "packages",
     "own",
     "azurehound",
     "dataconnect",
@@ -39,13 +40,14 @@ MODULES = (
     "powerplatform",
     "dataverse",
     "graph",
+    "loose",
 )
 SHAPES = (
     "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
     "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
     "Dataverse answers (workflows, connection references, system users, teams)",
     "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip",
-    "flow packages and solutions (zip)",
+    "flow packages and solutions (zip), and single flow definitions (JSON)",
     "PowerShell: Get-AdminFlow, -FlowOwnerRole, -PowerAppConnection, …RoleAssignment, -PowerAppEnvironment, "
     "-DlpPolicy, Get-MgUser, Get-MgGroup, as ConvertTo-Json or Export-Csv",
     "CoE Starter Kit tables (admin_*), CSV or JSON",
