@@ -27,8 +27,6 @@ class Context:
     ----------
     observed : str
         When the collection was begun, ISO 8601; stands on every line, so that a resumed run writes the same bytes.
-    interval : float
-        Seconds between checkpoints: what a crash may cost in work, never in data.
     """
 
     transport: Transport
@@ -38,7 +36,6 @@ class Context:
     disk: Disk
     clock: Clock
     redactor: redact.Redactor | None = None
-    interval: float = 0.5
     progress: bool = False
     _checked: float = field(default=float("-inf"))
 
@@ -53,7 +50,7 @@ class Context:
     def due(self) -> bool:
         """True when the time since the last checkpoint asks for one."""
         now = self.clock.monotonic()
-        if now - self._checked < self.interval:
+        if now - self._checked < self.transport.limits.checkpoint:
             return False
         self._checked = now
         return True

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import orjson
 
-__all__ = ["Disk"]
+__all__ = ["Disk", "private"]
 
 
 class Disk:
@@ -49,7 +49,7 @@ class Disk:
     def write(self, path: Path, value: object) -> None:
         """A small JSON file, whole or not at all."""
         draft = path.with_name(path.name + ".tmp")
-        with open(draft, "wb", opener=_private) as file:
+        with open(draft, "wb", opener=private) as file:
             self.append(file, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
             self.sync(file)
         self.replace(draft, path)
@@ -63,5 +63,6 @@ class Disk:
         return path
 
 
-def _private(path: str, flags: int) -> int:
+def private(path: str, flags: int) -> int:
+    """An opener for files that only their owner may read."""
     return os.open(path, flags, 0o600)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from flowanalysis.collect.disk import Disk
+from flowanalysis.collect.disk import Disk, private
 
 __all__ = ["STATE", "Journal"]
 
@@ -88,7 +88,8 @@ class Journal:
     def append(self, data: bytes) -> None:
         """Lines at the end of the part; they count from the next commit on."""
         if self._file is None:
-            self._file = open(self.part, "ab" if self._bytes else "wb")  # noqa: SIM115 - lives as long as the collection is read
+            mode = "ab" if self._bytes else "wb"
+            self._file = open(self.part, mode, opener=private)  # noqa: SIM115 - lives as long as the collection is read
         self.disk.append(self._file, data)
         self._hash.update(data)
         self._bytes += len(data)

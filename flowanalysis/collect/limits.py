@@ -36,6 +36,8 @@ class Limits:
         Tries of a request whose connection breaks or server fails, whose answer cannot be read, that drips.
     pages : int
         Pages of one list, against lists without end.
+    checkpoint : float
+        Seconds between checkpoints: what a crash may cost in work, never in data.
     """
 
     deadline: float = 120.0
@@ -49,6 +51,7 @@ class Limits:
     malformed: int = 3
     slow: int = 2
     pages: int = 1_000_000
+    checkpoint: float = 0.5
 
 
 class Again(Exception):

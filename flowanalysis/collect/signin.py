@@ -90,7 +90,7 @@ class SignIn:
         extra = writes(token)
         if extra:
             log.warning(
-                "The token for %s may also write (%s). Collecting only reads: take a registration with fewer permissions",
+                "The token for %s may also write (%s). Collecting only reads: a registration with less is safer",
                 scope,
                 ", ".join(plain(name) for name in extra[:8]),
             )
