@@ -73,10 +73,10 @@ def markdown_text(value: object) -> str:
     if value is None or pd.isna(value):
         return ""
     text = re.sub(r"\s+", " ", plain(str(value).replace("\n", " ").replace("\t", " "))).strip()
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
-    # Addresses become links by themselves in many viewers.
-    text = text.replace("://", "&#58;//").replace("@", "&#64;").replace("www.", "www&#46;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", text)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", text)
+    # Entities last, so that their signs are not escaped; addresses become links by themselves in many viewers.
+    return text.replace("$", "&#36;").replace("://", "&#58;//").replace("@", "&#64;").replace("www.", "www&#46;")
 
 
 def _table(frame: pd.DataFrame) -> str:

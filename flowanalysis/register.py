@@ -253,16 +253,17 @@ def _owners(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
             "nobody": "is not known to the directory",
         }
     )
-    gone = named[words.notna()].assign(difference="owner_gone", detail=named["owner"] + " " + words)
+    gone = named.assign(difference="owner_gone", detail=named["owner"] + " " + words)[words.notna()]
     return pd.concat([nobody.assign(difference="owner_missing", detail="the register names no owner"), gone])
 
 
 def approved(listed: pd.DataFrame) -> pd.DataFrame:
-    """Approved rights one by one: account, account_id, resource, level (rank 0 to 3)."""
+    """Approved rights one by one: account, account_id, kind, resource, level, rank (0 to 3)."""
     rows = listed[["account", "account_id", "allowed_rights"]].dropna()
     rows = rows.assign(right=rows["allowed_rights"].str.split(";")).explode("right", ignore_index=True)
     text = rows["right"].astype(TEXT).str.strip().str.lower()
     rows = rows.assign(resource=text.str.rsplit(":", n=1).str[0], level=text.str.rsplit(":", n=1).str[1])
+    rows["kind"] = rows["resource"].astype(TEXT).str.extract(r"^([a-z_]+)=", expand=False)
     rows["resource"] = rows["resource"].astype(TEXT).str.replace(r"^[a-z_]+=", "", regex=True)
     rows["rank"] = rows["level"].map({v: i for i, v in enumerate(LEVELS)})
     return rows[rows["rank"].notna() & (rows["resource"] != "")]
@@ -291,7 +292,9 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
     have = both["rank"].fillna(-1)
     may = both["rank_told"].fillna(-1).clip(lower=_from_above(both, told))
     more = both[have > may]
-    less = both[have < may]
+    # What lies inside a resource that is told already needs no line of its own.
+    more = more[~(_from_above(more, more) >= more["rank"])]
+    less = both[(have < may) & _comparable(tenant, both["kind"])]
     extra = (
         "holds " + more["level"] + " on " + more["resource"] + ", approved is " + more["level_told"].fillna("nothing")
     )
@@ -299,6 +302,12 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
         "holds " + less["level"].fillna("nothing") + " on " + less["resource"] + ", approved is " + less["level_told"]
     )
     return pd.concat([more.assign(difference="beyond", detail=extra), less.assign(difference="short", detail=lack)])
+
+
+def _comparable(tenant: Tenant, kind: pd.Series) -> pd.Series:
+    """False for kinds of which no right at all was collected: such a right may be held and not be seen."""
+    seen = tenant.grants["resource_kind"].dropna().str.partition("_")[0].unique()
+    return kind.isna() | kind.str.partition("_")[0].isin(seen)
 
 
 def _from_above(rows: pd.DataFrame, told: pd.DataFrame) -> pd.Series:

@@ -23,7 +23,7 @@ RULE_MEANING = {
     "CON-4": "The stored connections of one flow belong to two accounts.",
     "CON-5": "A connection is shared with the whole tenant.",
     "PRV-1": "A connection that flows use belongs to an account with a privileged directory role.",
-    "PRV-2": "A co-owner of a flow reaches through its connections what the co-owner does not hold.",
+    "PRV-2": "An owner or co-owner of a flow reaches through its connections what that person does not hold.",
     "GAP-1": "An account that runs flows holds a right that none of its steps needs.",
     "GAP-2": "A step needs a right that the account behind it does not hold.",
     "DRF-1": "An account held a right last month that its flows need, and lost it.",
@@ -107,6 +107,7 @@ CONNECTIONS = (
 RIGHTS = (
     _flow("PRV-1", "prv1-admin", "Lena Ortiz is SharePoint Administrator"),
     _flow("PRV-2", "prv2-outsider", "Max Hollow holds nothing of what svc-flow-finance may do"),
+    _flow("PRV-2", "own3-disabled", "Dana Whitlock owns it and holds nothing of what svc-flow-sales may do", (0,)),
     _account("GAP-1", "svc-flow-it", "writes the payroll table, which no flow needs"),
     _account("GAP-1", "svc-flow-legal", "full control of the site of human resources since this month", (1,)),
     _account("GAP-2", "svc-flow-facilities", "reads the list Requests, and must write"),
