@@ -94,10 +94,15 @@ def _refuse_excess(given: _Matrix, member: _Matrix, grant: _Matrix, reached: csr
     if over.nnz:
         row, column = (int(ends[0]) for ends in over.nonzero())
         guilty = set(member.cells[[row]].indices) & set(grant.cells[:, [column]].nonzero()[0])
+        role, needless, who = member.columns.tolist()[min(guilty)], *_names(given, row, column)
         raise PlanError(
-            f"Excess: role {member.columns[min(guilty)]!r} gives {given.columns[column]!r} to {given.rows[row]!r}, "
-            f"which does not need it ({over.nnz} such assignments)."
+            f"Excess: role {role!r} gives {needless} to {who}, which does not need it ({over.nnz} such assignments)."
         )
+
+
+def _names(given: _Matrix, row: int, column: int) -> tuple[str, str]:
+    """Column and row as they are written in a message."""
+    return repr(given.columns.tolist()[column]), repr(given.rows.tolist()[row])
 
 
 def _refuse_omission(given: _Matrix, reached: csr_array) -> None:
@@ -105,9 +110,8 @@ def _refuse_omission(given: _Matrix, reached: csr_array) -> None:
     short.eliminate_zeros()
     if short.nnz:
         row, column = (int(ends[0]) for ends in short.nonzero())
-        raise PlanError(
-            f"Omission: no role gives {given.columns[column]!r} to {given.rows[row]!r} ({short.nnz} such assignments)."
-        )
+        missing, who = _names(given, row, column)
+        raise PlanError(f"Omission: no role gives {missing} to {who} ({short.nnz} such assignments).")
 
 
 def _refuse_certificate(given: _Matrix, certificate: pd.DataFrame) -> None:
@@ -125,5 +129,6 @@ def _refuse_certificate(given: _Matrix, certificate: pd.DataFrame) -> None:
     if wrong.any():
         at = int(wrong.argmax())
         raise PlanError(
-            f"The certificate's {names[first[at]]!r} and {names[second[at]]!r} can share a role ({int(wrong.sum())} such)."
+            f"The certificate's {names[first[at]]!r} and {names[second[at]]!r} can share a role "
+            f"({int(wrong.sum())} such pairs)."
         )

@@ -18,6 +18,7 @@ class Clock:
         self.last = time.monotonic()
         self.until = self.last + seconds
         self.stages: dict[str, float] = {}
+        self.stopped = False
 
     def left(self) -> float:
         """Seconds left, never negative."""
@@ -30,6 +31,7 @@ class Clock:
     def stop(self) -> None:
         """Leave no time: somebody wants the best so far."""
         self.until = float("-inf")
+        self.stopped = True
 
     def part(self, share: float) -> Clock:
         """A clock for a part of the work, with a share of the time that is left."""

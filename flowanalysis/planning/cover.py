@@ -12,6 +12,8 @@ from scipy.sparse import csr_array
 
 from flowanalysis.planning.cliques import compatible, maximal_cliques, neighbours
 from flowanalysis.planning.clock import Clock
+from flowanalysis.planning.component import Component
+from flowanalysis.planning.generation import Search
 from flowanalysis.planning.kernel import Edge, Relation, bits
 
 SMALL = 150  # assignments up to which all maximal cliques are listed
@@ -43,7 +45,7 @@ def best_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> Cover
         return Cover([list(edges)], 1, list(edges))
     if not clock.keep_going():
         return plain_cover(edges)
-    return exact_cover(relation, edges, clock) or plain_cover(edges)
+    return exact_cover(relation, edges, clock) or generated_cover(relation, edges, clock)
 
 
 def plain_cover(edges: Sequence[Edge]) -> Cover:
@@ -55,6 +57,21 @@ def plain_cover(edges: Sequence[Edge]) -> Cover:
         by_column.setdefault(edge[1], []).append(edge)
     groups = min(by_row, by_column, key=len)
     return Cover(list(groups.values()), 1, [edges[0]])
+
+
+def generated_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> Cover:
+    """A cover by column generation; the best so far when it is interrupted."""
+    search = Search(Component(relation, edges), clock)
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        clock.stop()
+    taken = np.zeros(len(edges), dtype=bool)
+    roles = []
+    for members in search.best:
+        roles.append([edges[edge] for edge in members[~taken[members]].tolist()])
+        taken[members] = True
+    return Cover(roles, search.bound, [edges[edge] for edge in search.apart])
 
 
 def exact_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> Cover | None:

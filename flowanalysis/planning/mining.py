@@ -40,8 +40,8 @@ class Mined:
     proved : bool
         True when the number of roles equals `bound`.
     certificate : DataFrame
-        ``row``, ``column``: assignments of which no two can share a role. Anyone can check by hand that at least so many
-        roles are needed; `bound` may be larger where the rest of the proof is a computation.
+        ``row``, ``column``: assignments of which no two can share a role. Anyone can check by hand that at least
+        so many roles are needed; `bound` may be larger where the rest of the proof is a computation.
     seconds : dict of str to float
         Wall time of every stage.
     """
@@ -88,8 +88,8 @@ def mine_roles(
     Returns
     -------
     Mined
-        An interrupt (Ctrl-C, the stop button of a notebook) also ends the work early; the roles are complete and the bound
-        holds in every case, but they may be further apart.
+        An interrupt (Ctrl-C, the stop button of a notebook) also ends the work early; the roles are complete and the
+        bound holds in every case, but they may be further apart.
 
     Raises
     ------
@@ -115,6 +115,8 @@ def mine_roles(
     clock = Clock(min(EFFORTS[effort], deadline if deadline is not None else np.inf))
     row_codes, row_keys = _codes(pairs, 0)
     column_codes, column_keys = _codes(pairs, 1)
+    if pairs.empty:
+        return Mined(**_frames_of_nothing(row_keys, column_keys), bound=0, proved=True, seconds=clock.stages)
     codes = np.unique(np.column_stack([row_codes, column_codes]), axis=0)
     relation = collapse(codes[:, 0], codes[:, 1])
     clock.stage("read")
@@ -180,8 +182,9 @@ def _cover(kernel: Kernel, clock: Clock, *, progress: bool) -> list[Cover]:
                 cover = best_cover(kernel.relation, group, working)
             except KeyboardInterrupt:
                 working.stop()
-                clock.stop()
                 cover = plain_cover(group)
+            if working.stopped:
+                clock.stop()
             covers.append(cover)
             bar.update(len(group))
     return covers
@@ -208,6 +211,14 @@ def _frames(
         "roles": _frame(grants, {"role": None, "column": column_keys}),
         "memberships": _frame(sorted(members), {"row": row_keys, "role": None}),
         "certificate": _frame(spots, {"row": row_keys, "column": column_keys}),
+    }
+
+
+def _frames_of_nothing(row_keys: np.ndarray, column_keys: np.ndarray) -> dict[str, pd.DataFrame]:
+    return {
+        "roles": _frame([], {"role": None, "column": column_keys}),
+        "memberships": _frame([], {"row": row_keys, "role": None}),
+        "certificate": _frame([], {"row": row_keys, "column": column_keys}),
     }
 
 

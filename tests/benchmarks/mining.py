@@ -2,8 +2,8 @@
 
     python tests/benchmarks/mining.py FOLDER
 
-FOLDER holds files with one ``row column`` pair a line. The yardstick is the greedy of Ene et al. (SACMAT 2008): take the
-row or column with the fewest uncovered assignments, make the role that its uncovered assignments span, repeat.
+FOLDER holds files with one ``row column`` pair a line. The yardstick is the greedy of Ene et al. (SACMAT 2008): take
+the row or column with the fewest uncovered assignments, make the role that its uncovered assignments span, repeat.
 """
 
 from __future__ import annotations
