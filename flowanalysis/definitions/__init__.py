@@ -152,11 +152,9 @@ def _redacted(definition: Mapping[str, Any], where: str) -> tuple[Mapping[str, A
 
 def _guarded(found: Definition) -> Definition:
     """The last gate: names and values that came in beside the definition pass it as well."""
-    texts = {found.display_name, *found.operations, *(row["resource"] for row in found.needs)}
-    for row in found.steps:
-        texts.update((row["step"], row["operation_id"] or "", row["host"] or ""))
+    texts = {found.display_name, *(need["resource"] for need in found.needs)}
     for row in found.references:
-        texts.update(str(v) for v in row.values())
+        texts.update((row["alias"], row["connection_id"] or "", row["reference_name"] or "", row["tier"] or ""))
     if not secrets.any_in("\n".join(texts)):
         return found
     rows = (found.steps, found.references, found.needs, found.marks)

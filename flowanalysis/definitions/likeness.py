@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import cache
 
 from flowanalysis import reference
 
 __all__ = [
     "NONE",
     "SKIP",
+    "STRENGTHS",
     "STRONG",
     "TELLING",
     "MEDIUM",
@@ -45,7 +46,15 @@ def names() -> Mapping[str, frozenset[str]]:
     }
 
 
-@lru_cache(maxsize=20_000)
+class _Strengths(dict[str, int]):
+    """Strength by name, remembered: the same few hundred names stand in every definition."""
+
+    def __missing__(self, name: str) -> int:
+        if len(self) > 20_000:  # names are the tenant's; memory is ours
+            self.clear()
+        return self.setdefault(name, strength_of(name))
+
+
 def strength_of(name: str) -> int:
     """How much a name says that its value is a secret.
 
@@ -71,6 +80,9 @@ def strength_of(name: str) -> int:
         # the strong word may belong to something else: "Secret santa list", but also "Password of the robot"
         return MEDIUM
     return WEAK if words[-1] in known["weak"] else NONE
+
+
+STRENGTHS = _Strengths()
 
 
 def _words(name: str) -> list[str]:

@@ -15,11 +15,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from flowanalysis import reference
 from flowanalysis.definitions.likeness import (
     MEDIUM,
     NONE,
     SKIP,
+    STRENGTHS,
     STRONG,
     TELLING,
     WRAPPER,
@@ -84,9 +87,38 @@ def _patterns() -> tuple[_Pattern, ...]:
     )
 
 
+class _Hints:
+    """All hints at once: which may occur in a text, by the triples of characters that they are made of.
+
+    Some fifty searches, one after the other, cost more than all other work on a definition. A table of the triples
+    that a text holds answers for nearly all of them; the few that remain are searched for.
+    """
+
+    SIZE = 2**16
+
+    def __init__(self, patterns: tuple[_Pattern, ...]) -> None:
+        pairs = [(hint, pattern) for pattern in patterns for hint in pattern.hints]
+        self._short = [(h, p) for h, p in pairs if len(h) < 3]
+        self._long = [(h, p) for h, p in pairs if len(h) >= 3]
+        triples = [self._triples(h.encode()) for h, _ in self._long]
+        width = max(map(len, triples))
+        self._table = np.array([[*t, *[t[0]] * (width - len(t))] for t in triples])
+
+    def _triples(self, data: bytes) -> np.ndarray:
+        codes = np.frombuffer(data, np.uint8).astype(np.uint16)
+        return codes[:-2] * np.uint16(961) + codes[1:-1] * np.uint16(31) + codes[2:]
+
+    def within(self, folded: str) -> list[_Pattern]:
+        """Patterns of which a hint occurs in a text in lower case, each once."""
+        held = np.zeros(self.SIZE, bool)
+        held[self._triples(folded.encode("utf-8", "surrogatepass"))] = True
+        likely = [self._long[at] for at in np.flatnonzero(held[self._table].all(axis=1))]
+        return list({id(p): p for h, p in [*likely, *self._short] if h in folded}.values())
+
+
 @cache
-def _hints() -> tuple[tuple[str, _Pattern], ...]:
-    return tuple((hint, pattern) for pattern in _patterns() for hint in pattern.hints)
+def _hints() -> _Hints:
+    return _Hints(_patterns())
 
 
 def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
@@ -140,11 +172,13 @@ def _texts(tree: object) -> list[_Text]:
         path, node, name, strength = stack.pop()
         if isinstance(node, dict):
             for key, value in node.items():
-                own, label = strength_of(key), key
+                own, label = STRENGTHS[key], key
                 if own == WRAPPER:
                     label, own = _label(node, key, name, strength)
                 if own != SKIP:
                     stack.append(((path, key), value, label, own))
+                if len(key) > 11:
+                    found.append((((path, key), "(name)"), key, "", NONE))
         elif isinstance(node, list):
             stack += [((path, str(at)), value, name, strength) for at, value in enumerate(node)]
         elif isinstance(node, str):
@@ -158,7 +192,7 @@ def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tupl
     """The name for a member called value: its neighbour called name, else what is around."""
     for other, label in node.items():
         if other != key and isinstance(label, str) and other.lower() in names()["neighbours"]:
-            own = strength_of(label)
+            own = STRENGTHS[label]
             if own in TELLING:
                 return label, own
         elif other == "type" and isinstance(label, str) and label.lower().startswith("secure"):
@@ -166,19 +200,21 @@ def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tupl
     return outer, strength if strength in TELLING else NONE
 
 
-def _quick(tree: object) -> tuple[list[str], list[_Text]]:
-    """The texts of a tree without their places: those with a name that counts apart.
+def _quick(tree: object) -> tuple[set[str], list[_Text]]:
+    """The texts of a tree, names of members included, without their places: those with a name that counts apart.
 
     Most definitions hold no secret; for them this is all the work there is.
     """
     stack: list[tuple[object, str, int]] = [(tree, "", NONE)]
-    plain: list[str] = []
+    plain: set[str] = set()
     named: list[_Text] = []
+    strengths = STRENGTHS
     while stack:
         node, name, strength = stack.pop()
         if isinstance(node, dict):
+            plain.update(node)
             for key, value in node.items():
-                own = strength_of(key)
+                own = strengths[key]
                 if own == SKIP:
                     continue
                 label = key
@@ -188,7 +224,7 @@ def _quick(tree: object) -> tuple[list[str], list[_Text]]:
                     if own:
                         named.append((None, value, label, own))
                     else:
-                        plain.append(value)
+                        plain.add(value)
                 elif value is not None:
                     stack.append((value, label, own))
         elif isinstance(node, list):
@@ -206,10 +242,11 @@ def _clean(tree: Mapping[str, Any]) -> bool:
     if any(item[3] and _by_name(item) for item in named):
         return False
     # the same words stand in every step; nothing shorter can hold a name and a value, or a token
-    texts = {t for t in plain if len(t) > 11}.union(item[1] for item in named)
+    texts = {t for t in plain if len(t) > 11}
+    texts.update([item[1] for item in named])
     if _occurring("\n".join(texts)):
         return False
-    pairs = (t for t in texts if "=" in t or ":" in t or "%3" in t)
+    pairs = [t for t in texts if "=" in t or ":" in t or "%3" in t]
     return not any(True for text in pairs for _ in _named_in_text((None, text, "", NONE)))
 
 
@@ -228,8 +265,7 @@ def _find(tree: Mapping[str, Any]) -> Iterator[_Hit]:
 
 def _occurring(text: str) -> list[_Pattern]:
     """Forms that occur in a text: two steps, since looking for a plain text is far quicker."""
-    folded = text.lower()
-    return [p for p in {p.regex: p for h, p in _hints() if h in folded}.values() if p.regex.search(text)]
+    return [p for p in _hints().within(text.lower()) if p.regex.search(text)]
 
 
 def _path(linked: Any) -> tuple[str, ...]:
