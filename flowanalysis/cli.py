@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from flowanalysis import __version__
+from flowanalysis.collect.commands import collect, scopes
 from flowanalysis.errors import FlowAnalysisError
 from flowanalysis.text import plain
 
@@ -57,6 +58,17 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.version_option(__version__, prog_name="flowanalysis")
 def main() -> None:
     """Who runs which Power Automate flow, with which rights, and what stops when they leave."""
+
+
+def _without_secrets(definition: Any) -> Any:
+    from flowanalysis.definitions.stripped import strip
+
+    return strip(definition)
+
+
+main.context_settings["obj"] = {"redactor": _without_secrets}
+main.add_command(collect)
+main.add_command(scopes)
 
 
 def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -157,8 +169,8 @@ def inspect(paths: tuple[Path, ...]) -> None:
 @plainly
 def load(paths: tuple[Path, ...], folder: Path, quiet: bool) -> None:
     """Read exports once and keep them as a snapshot that opens in seconds."""
-    from flowanalysis.snapshot import write_snapshot
     from flowanalysis.loading import load as read
+    from flowanalysis.snapshot import write_snapshot
 
     tenant = read(*paths, progress=not quiet)
     say(f"{tenant!r}\nSnapshot in {write_snapshot(tenant, folder)}")
@@ -197,8 +209,8 @@ def check(
 ) -> None:
     """Print the findings of exports or a snapshot, and set the exit status."""
     from flowanalysis.findings import find, to_csv, to_sarif
-    from flowanalysis.policy import load_policy
     from flowanalysis.loading import load as read
+    from flowanalysis.policy import load_policy
 
     tenant = read(*paths)
     found = find(tenant, load_policy(policy), previous=read(previous) if previous else None)
@@ -242,8 +254,8 @@ def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None
 @plainly
 def advise(file: Path, paths: tuple[Path, ...]) -> None:
     """Say which existing account covers a flow definition, and why the others do not."""
-    from flowanalysis.planning.accounts import advise as recommend
     from flowanalysis.loading import load as read
+    from flowanalysis.planning.accounts import advise as recommend
 
     say(recommend(read(*paths), file).text)
 

@@ -13,7 +13,7 @@ from flowanalysis.errors import RefusedRequest, UnknownName
 __all__ = ["Cloud", "Service", "cloud", "origin"]
 
 PORTS = {"http": 80, "https": 443}
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]", "::1")
+LOOPBACK = re.compile(r"127(\.\d{1,3}){3}|localhost|::1")
 STRANGE = re.compile(r"[\x00-\x20\x7f\\]")  # characters that programs read differently inside an address
 
 
@@ -89,7 +89,7 @@ def origin(url: str) -> tuple[str, str, int]:
         raise RefusedRequest(f"An address that cannot be read was offered ({problem}); it is not requested") from None
     if "@" in parts.netloc:
         raise RefusedRequest(f"An address with a user name in front of {host} was offered; it is not requested")
-    if not host or scheme not in PORTS or (scheme == "http" and host not in LOOPBACK):
+    if not host or scheme not in PORTS or (scheme == "http" and not LOOPBACK.fullmatch(host)):
         raise RefusedRequest(f"Only https is requested, not {scheme or 'no scheme'}://{host}")
     return scheme, host, port or PORTS[scheme]
 

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from flowanalysis import reference
+from flowanalysis.collect.names import PARTS
 from flowanalysis.errors import RefusedRequest, UnknownName
 
-__all__ = ["PARTS", "Endpoint", "all_endpoints", "chosen", "endpoint", "fill"]
+__all__ = ["Endpoint", "all_endpoints", "chosen", "endpoint", "fill"]
 
-PARTS = ("graph", "flows", "dataverse")
 PLAIN = "$,()':;/@*-._~="  # characters that stay as they are in a query, as the documentation writes them
 
 

@@ -15,12 +15,13 @@ from flowanalysis.collect.clouds import Cloud
 from flowanalysis.collect.clouds import cloud as cloud_named
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.disk import Disk
-from flowanalysis.collect.endpoints import PARTS, Endpoint, chosen
+from flowanalysis.collect.endpoints import Endpoint, chosen
 from flowanalysis.collect.fanout import read_each
 from flowanalysis.collect.folders import FORMAT, find_open, last_sealed, lock, new_folder, tenant_folder
 from flowanalysis.collect.journal import STATE
 from flowanalysis.collect.limits import Limits
 from flowanalysis.collect.lists import read_list
+from flowanalysis.collect.names import PARTS
 from flowanalysis.collect.parents import parents
 from flowanalysis.collect.redact import Redactor
 from flowanalysis.collect.signin import sign_in

@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import Any
 
 from flowanalysis.collect.clouds import Cloud
+from flowanalysis.collect.names import WAYS
 from flowanalysis.collect.transport import scrub
 from flowanalysis.errors import SignInError, UnknownName
 from flowanalysis.text import plain
 
-__all__ = ["WAYS", "SignIn", "sign_in", "writes"]
+__all__ = ["SignIn", "sign_in", "writes"]
 
 log = logging.getLogger("flowanalysis.collect")
 
-WAYS = ("device", "interactive", "certificate", "managed-identity", "federated", "secret")
 WITH_PERSON = ("device", "interactive")
 WRITING = re.compile(r"(?i)readwrite|\.write|\.manage|fullcontrol|full_access|\.create|\.delete|\.send")
 

@@ -15,6 +15,7 @@ from flowanalysis.definitions import parse, secrets
 from flowanalysis.definitions.expressions import Scope
 from flowanalysis.definitions.marks import Read, marks_of
 from flowanalysis.definitions.needs import Need, needs_of
+from flowanalysis.definitions.stripped import noted
 from flowanalysis.errors import DefinitionError, FlowAnalysisError
 from flowanalysis.schema import NO_ENVIRONMENT
 
@@ -141,7 +142,8 @@ def _read(
 def _redacted(definition: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], list[secrets.Secret]]:
     """The definition without its secrets; when that fails for any reason at all, the definition is not used."""
     try:
-        return secrets.redact(definition)
+        clean, found = secrets.redact(definition)
+        return clean, [*noted(definition), *found]
     except FlowAnalysisError:
         raise
     except Exception as error:

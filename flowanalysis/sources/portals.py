@@ -57,6 +57,8 @@ def _kind(document: Document) -> str | None:
             return "m365"
         return "inventory" if found >= INVENTORY_SHEET else None
     first = next(iter(_inventory_rows(document)), None)
+    if first is None:
+        return "inventory" if any("/resourcequery/" in _asked(root) for root in document.roots) else None
     known = first is not None and str(first.get("type", "")).lower() in {*FLOW_TYPES, *ENVIRONMENT_TYPES}
     return "inventory" if known else None
 
@@ -140,6 +142,11 @@ def _inventory_rows(document: Document) -> Iterator[Row]:
             yield from (r for r in rows if isinstance(r, Mapping))
         elif isinstance(answer, Mapping):
             yield answer
+
+
+def _asked(root: object) -> str:
+    """The request that an answer was kept with: it tells what an empty answer is empty of."""
+    return str(root.get("request") or "") if isinstance(root, Mapping) else ""
 
 
 def _inventory(gather: Gather, document: Document) -> None:

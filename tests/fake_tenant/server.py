@@ -59,6 +59,7 @@ class FakeTenant:
     refusals: dict[tuple[str, str], Answer] = field(default_factory=dict)
     contexts: dict[tuple[str, str], str] = field(default_factory=dict)
     changes: dict[str, list[dict]] = field(default_factory=dict)
+    connectors: dict[str, list[dict]] = field(default_factory=dict)
     fault: Fault | None = None
     page_size: int = 20
     databases: tuple[str, ...] = ("dataverse",)
@@ -77,12 +78,14 @@ class FakeTenant:
             server.server_close()
 
     def base(self, role: str) -> str:
-        return f"http://127.0.0.1:{self.servers[role].server_address[1]}"
+        host, port = self.servers[role].server_address
+        return f"http://{host}:{port}"
 
     @property
     def cloud(self) -> Cloud:
         services = {role: Service(self.base(role), f"{role}/.default") for role in ROLES}
-        return Cloud("fake", "Fake", "https://login.example", services, ("127.0.0.1",))
+        databases = tuple(self.servers[name].server_address[0] for name in self.databases)
+        return Cloud("fake", "Fake", "https://login.example", services, databases)
 
     def token(self, role: str) -> str:
         scope = f"{role}/.default" if role in ROLES else f"{self.base(role)}/.default"
@@ -100,6 +103,8 @@ class FakeTenant:
             return 200, {"Content-Type": "text/plain"}, str(len(rows)).encode()
         if request.path.endswith("/delta"):
             return self._delta(request)
+        if request.path == "/providers/Microsoft.PowerApps/apis":
+            return _json(self.page(request, self.connectors.get(request.query["$filter"].split("'")[1], [])))
         if key in self.records:
             return _json(self.records[key])
         if key in self.lists:
@@ -124,11 +129,11 @@ class FakeTenant:
         return {**page, "value": part}
 
     def context(self, request: Request) -> str:
-        name = self.contexts.get((request.role, request.path)) or request.path.split("/", 2)[-1].split("/")[-1]
-        root = (
-            f"{self.base(request.role)}/v1.0" if request.role == "graph" else f"{self.base(request.role)}/api/data/v9.2"
-        )
-        return f"{root}/$metadata#{name}"
+        told = self.contexts.get((request.role, request.path))
+        if told:
+            return told
+        version = "v1.0" if request.role == "graph" else "api/data/v9.2"
+        return f"{self.base(request.role)}/{version}/$metadata#{request.path.rsplit('/', 1)[-1]}"
 
     def _delta(self, request: Request) -> Answer:
         token = request.query.get("$deltatoken", "")
@@ -193,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         shown = self.headers.get("Authorization", "")
         request = _request(server.role, method, self.path, dict(self.headers), body, tenant.clock.monotonic())
-        strange_host = self.headers.get("Host") != f"127.0.0.1:{server.server_address[1]}"
+        strange_host = f"http://{self.headers.get('Host')}" != tenant.base(server.role)
         if server.role == "evil" or strange_host:
             tenant.foreign.append((self.path, shown))
             self.send(_json({"value": [{"id": "poison"}]}))
@@ -227,7 +232,9 @@ class _Server(ThreadingHTTPServer):
 
 
 def _serve(tenant: FakeTenant, role: str) -> ThreadingHTTPServer:
-    server = _Server(("127.0.0.1", 0), Handler)
+    # each database has an address of its own, as each has a host name of its own
+    number = tenant.databases.index(role) + 2 if role in tenant.databases else 1
+    server = _Server((f"127.0.0.{number}", 0), Handler)
     server.tenant, server.role = tenant, role
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
