@@ -475,7 +475,7 @@ _ALL = (
         """
         environment_id text where
         flow_id text the flow
-        mark text secret | open_http_trigger | no_failure_branch | deprecated_operation | legacy_connector | personal_address | two_identities | outside_connector | secret_not_secured | premium_connector | environment_variable | other
+        mark text secret | open_http_trigger | no_failure_branch | deprecated_operation | legacy_connector | personal_address | two_identities | outside_connector | secret_not_secured | premium_connector | environment_variable | grants_rights | other
         step text the step; empty string for the flow
         path text JSON path inside the definition; empty string where it adds nothing
         detail text plain words; for secrets kind and length, never a part of the value

@@ -83,7 +83,8 @@ def is_custom(connector_id: str) -> bool:
 
 @cache
 def _operations() -> tuple[dict[tuple[str, str], Operation], dict[str, list[tuple[str, Operation]]]]:
-    exact, patterns = {}, {}
+    exact: dict[tuple[str, str], Operation] = {}
+    patterns: dict[str, list[tuple[str, Operation]]] = {}
     for row in reference.table("operations").itertuples(index=False):
         fact = Operation(row.right, row.trigger == "yes", row.deprecated == "yes", row.basis)
         name, key = row.operation.lower(), bare(row.connector)

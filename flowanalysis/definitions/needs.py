@@ -54,7 +54,7 @@ def needs_of(step: Step, scope: Scope, swaggers: Swaggers | None = None) -> list
         return []
     parameters = Parameters(step)
     right = _right(step, connector, operation, parameters, scope, swaggers or {})
-    found = []
+    found: list[Need] = []
     for resource in resources_of(connector, operation, parameters, scope):
         via = "trigger_registration" if resource.also and step.kind == "trigger" else "own"
         need = Need(step, connector, operation or None, resource.right or right, resource, via)

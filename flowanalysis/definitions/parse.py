@@ -144,7 +144,8 @@ def unwrap(document: Mapping[str, Any], *, where: str = "") -> Wrapped:
 def _dataverse(row: Mapping[str, Any], where: str) -> Wrapped:
     category = row.get("category", 5)
     kind = _CATEGORIES.get(category, "other") if isinstance(category, int) else "cloud"
-    facts = {"name": row.get("workflowid"), "displayName": row.get("name"), "state": _STATES.get(row.get("statecode"))}
+    state = row["statecode"] if isinstance(row.get("statecode"), int) else -1
+    facts = {"name": row.get("workflowid"), "displayName": row.get("name"), "state": _STATES.get(state)}
     if kind != "cloud":
         return _wrapped("dataverse", facts, {}, None, kind=kind)
     inner = unwrap(decode(row["clientdata"], where=where), where=where)

@@ -82,7 +82,9 @@ def members(
     """
     path = None if isinstance(source, bytes) else Path(source)
     shown = name or (path.name if path else "archive")
-    yield from _read(source if path is None else path, shown, _Spent(limits=limits or Limits()), wanted, 1)
+    yield from _read(
+        source if isinstance(source, bytes) else Path(source), shown, _Spent(limits=limits or Limits()), wanted, 1
+    )
 
 
 def _refused(what: str, where: str) -> RefusedInput:
