@@ -131,7 +131,8 @@ def quality(labelled: pd.DataFrame, verdicts: pd.DataFrame) -> dict[str, float]:
     precision = found / (found + wrong) if found + wrong else 0.0
     recall = found / (found + missed) if found + missed else 0.0
     both = precision + recall
-    return {"precision": precision, "recall": recall, "f1": 2 * precision * recall / both if both else 0.0}
+    measured = {"precision": precision, "recall": recall, "f1": 2 * precision * recall / both if both else 0.0}
+    return {name: float(value) for name, value in measured.items()}
 
 
 def _kind(people: pd.DataFrame) -> pd.Series:

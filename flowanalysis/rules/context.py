@@ -107,7 +107,7 @@ class Context:
         rules, resources = self.policy.sensitivity, self.tenant.resources.drop_duplicates("resource_id")
         known = pd.concat([resources["resource_id"], self.tenant.needs["resource"]]).dropna().unique()
         ids = pd.Series(known, dtype=TEXT)
-        names = ids.map(resources.set_index("resource_id")["display_name"]).fillna("").str.lower()
+        names = ids.map(resources.set_index("resource_id")["display_name"]).astype(TEXT).fillna("").str.lower()
         words = (ids + " " + names).str.replace(r"[_/]", " ", regex=True)
         weight = np.full(len(ids), float(rules["default"]))
         for pattern in reversed(rules["patterns"]):
