@@ -30,6 +30,7 @@ __all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
 # The first reader that recognises a document takes it: the special before the general.
 MODULES = (
     "packages",
+    "collection",
     "own",
     "azurehound",
     "dataconnect",
