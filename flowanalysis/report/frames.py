@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,6 +16,9 @@ from flowanalysis.ledger import ledger as keep_ledger
 from flowanalysis.policy import SEVERITIES, Policy
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
+
+if TYPE_CHECKING:
+    from flowanalysis.planning.mining import Mined
 
 # Column of ids -> column of names put in front of it.
 PEOPLE = {
@@ -238,3 +242,28 @@ def named_pairs(overlap: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:
     )
     result.attrs = dict(overlap.attrs)
     return result
+
+
+def exact_accounts(tenant: Tenant) -> tuple[pd.DataFrame, Mined]:
+    """The fewest sets of rights out of which every flow gets exactly what it needs, no more and no less.
+
+    Returns
+    -------
+    DataFrame
+        account (a number), rights, flows (that use it), resources (in words), one row per set, most used first.
+    Mined
+        The result itself: count, bound, proved.
+    """
+    from flowanalysis.planning.mining import mine_roles  # late: the other pages do without
+
+    known = tenant.needs[
+        tenant.needs["state"].eq("known") & tenant.needs["level"].isin(["read", "write", "owner", "full"])
+    ]
+    flow = known["environment_id"] + "/" + known["flow_id"]
+    pairs = pd.DataFrame({"flow": flow, "right": known["resource"] + ": " + known["level"]}).drop_duplicates()
+    mined = mine_roles(pairs, effort="quick", progress=False)
+    rights = mined.roles.groupby("role")["column"].agg(["size", lambda c: "; ".join(sorted(map(str, c)))])
+    rights.columns = ["rights", "resources"]
+    flows = mined.memberships.groupby("role").size().rename("flows")
+    table = rights.join(flows).rename_axis("account").reset_index()
+    return table.sort_values(["flows", "rights", "account"], ascending=[False, False, True], ignore_index=True), mined

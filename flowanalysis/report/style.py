@@ -62,7 +62,7 @@ DARK = Ink(
 )
 INKS = MappingProxyType({"light": LIGHT, "dark": DARK})
 WIDTH = 8.4  # inches of a picture over the full column
-DPI = 132
+DPI = 120
 
 
 def drawing(ink: Ink) -> AbstractContextManager[None]:

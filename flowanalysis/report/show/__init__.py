@@ -4,7 +4,7 @@ Names of flows, people and connections are written by anybody in the tenant; her
 nothing. Notebooks show frames, pictures and numbers through these functions alone.
 """
 
-from flowanalysis.report.frames import accounts, ledger, moved, named, named_pairs, owned, rights
+from flowanalysis.report.frames import accounts, exact_accounts, ledger, moved, named, named_pairs, owned, rights
 from flowanalysis.report.scope import Scope, scope
 from flowanalysis.report.seen import Seen, examine
 from flowanalysis.report.show.blocks import (
@@ -40,6 +40,7 @@ __all__ = [
     "coverage_html",
     "edges",
     "escape",
+    "exact_accounts",
     "examine",
     "found",
     "heading",
