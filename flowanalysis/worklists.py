@@ -19,14 +19,16 @@ FLOW = ["environment_id", "flow_id"]
 SHOWN = ["severity", "rule", "title", "subject_kind", "subject_name", "impact", "advice", "confidence", "finding_id"]
 WORK = ["responsible", "responsible_id", "why_you", "manager", "manager_id", *SHOWN]
 NOBODY = "(nobody found)"
+ADMINISTRATORS = ("Power Platform Administrator", "Dynamics 365 Administrator", "Global Administrator")
+LAST_RESORT = "administers the platform; nobody nearer was found"
 
 
 def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     """Findings with the person who should act, and that person's manager.
 
     Responsible is the first living person among: the owner and then the co-owners of the flow; for an account
-    or connection the owner and deputy in the register, or the person whose account it is; the manager of an
-    owner who is gone.
+    or connection the owner and deputy in the register, or the person whose account it is; members of a group
+    that co-owns; the manager of an owner who is gone; an administrator of the Power Platform.
 
     Returns
     -------
@@ -34,7 +36,8 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
         responsible (UPN, or ``(nobody found)``), responsible_id, why_you (a reason in words), manager (UPN),
         manager_id, and the words of the finding; one row per finding, most urgent first within a person.
     """
-    candidates = pd.concat([_of_flows(tenant, findings), _of_accounts(tenant, findings)], ignore_index=True)
+    parts = [_of_flows(tenant, findings), _of_accounts(tenant, findings), _administrators(tenant, findings)]
+    candidates = pd.concat(parts, ignore_index=True)
     people = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
     alive = people.index[(people["status"] == "active") & (people["kind"] == "user")]
     registered = members(tenant, tenant.register["account"]).dropna()
@@ -88,11 +91,23 @@ def _of_flows(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     owners = tenant.flow_owners[tenant.flow_owners["role"].isin(["Owner", "CanEdit"])]
     shared = about.merge(owners[[*FLOW, "principal_id"]], on=FLOW).rename(columns={"principal_id": "person"})
     shared = shared.assign(order=1, why="co-owns the flow")
+    inside = tenant.memberships.loc[tenant.memberships["member_kind"] != "group", ["group_id", "member_id"]]
+    teams = shared.merge(inside, left_on="person", right_on="group_id")
+    teams = teams.assign(person=teams["member_id"], order=4, why="is in a group that co-owns the flow")
     bosses = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["manager_id"]
     above = owned.assign(person=owned["person"].map(bosses), order=5, why="manages the owner, who is gone")
     registered = _registered(tenant).rename(columns={"account_id": "owner_id"})
     account = about.merge(flows, on=FLOW).merge(registered, on="owner_id")
-    return pd.concat([owned, shared, account, above])[["finding_id", "person", "order", "why"]]
+    return pd.concat([owned, shared, account, teams, above])[["finding_id", "person", "order", "why"]]
+
+
+def _administrators(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
+    """The last resort: the first administrator of the Power Platform."""
+    held = tenant.role_assignments
+    active = held["role_name"].isin(ADMINISTRATORS) & (held["state"] == "active")
+    rank = held["role_name"].map({name: n for n, name in enumerate(ADMINISTRATORS, start=6)})
+    people = pd.DataFrame({"person": held["principal_id"], "order": rank, "why": LAST_RESORT})[active.fillna(False)]
+    return findings[["finding_id"]].merge(people.drop_duplicates("person"), how="cross")
 
 
 def _registered(tenant: Tenant) -> pd.DataFrame:
