@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from flowanalysis import reference
+from flowanalysis.errors import HonestStop
 
 __all__ = ["REDACTED", "Redactor", "redact"]
 
@@ -62,6 +63,8 @@ class _Walk:
         self.left_out = 0
 
     def __call__(self, value: Any, depth: int = 0) -> Any:
+        if depth > DEPTH:
+            raise HonestStop(f"An answer nested deeper than {DEPTH} levels is not searched for secrets, and so not kept")
         if isinstance(value, dict):
             return {k: v for k, v in ((k, self._entry(k, v, depth)) for k, v in value.items()) if v is not _GONE}
         if isinstance(value, list):
@@ -74,7 +77,7 @@ class _Walk:
         name = key.lower()
         if name in self.drop:
             return _GONE
-        if key == "definition" and self.kind == "flow" and isinstance(value, dict):
+        if key == "definition" and self.kind == "flow" and value is not None:
             return self._definition(value)
         if key == "clientdata" and self.kind == "workflow" and isinstance(value, str):
             return self._clientdata(value)
@@ -98,9 +101,11 @@ class _Walk:
             return {k: self(v) for k, v in value.items() if k == "value" and not isinstance(v, dict | list)}
         return REDACTED if isinstance(value, list) else self(value)
 
-    def _definition(self, value: dict[str, Any]) -> Any:
+    def _definition(self, value: Any) -> Any:
         if self.redactor is None:
             return value
+        if not isinstance(value, dict):
+            return self._unreadable()
         try:
             return self.redactor(value)
         except Exception:

@@ -1,7 +1,7 @@
 """From export files to tables: which reader takes a file, and what came out of it.
 
 >>> [r.SOURCE for r in readers()][:3]
-['package', 'own', 'azurehound']
+['package', 'collection', 'own']
 """
 
 from __future__ import annotations

@@ -1,0 +1,116 @@
+"""What must not reach the disk does not, and what analyses need does."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flowanalysis.collect.redact import REDACTED, redact
+from flowanalysis.definitions import read_definition
+from flowanalysis.definitions.stripped import noted, strip
+from flowanalysis.errors import HonestStop
+
+CANARY = "canary-4711-secret"
+
+
+def flow(**properties: object) -> dict:
+    return {"name": "f", "properties": {"displayName": "Flow", **properties}}
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"flowTriggerUri": f"https://x.example/?sig={CANARY}"},
+        {"trigger": {"inputsLink": {"uri": CANARY}, "outputsLink": {"uri": CANARY}}},
+        {"iconUri": f"https://x.example/icon?sv=1&sig={CANARY}"},
+        {"api": {"originalSwaggerUrl": f"https://x.example/a?se=1&sig={CANARY}&sp=r"}},
+        {"deep": [{"deeper": {"clientSecret": CANARY}}]},
+        {"Password": CANARY},
+    ],
+)
+def test_links_and_secrets_of_a_flow_are_gone(properties):
+    page, left_out = redact({"value": [flow(**properties)]}, "flow")
+    assert CANARY not in json.dumps(page)
+    assert page["value"][0]["properties"]["displayName"] == "Flow"
+    assert left_out == 0
+
+
+def test_parameters_of_a_connection_are_kept_by_name_only():
+    parameters = {"username": "svc@fabrikam.example", "password": CANARY, "server": "db.example", "odd": CANARY}
+    values = {"token:clientId": {"value": "app"}, "token:clientSecret": {"value": CANARY}, "token": {"value": CANARY}}
+    row = flow(connectionParameters=parameters, connectionParametersSet={"name": "sql", "values": values})
+    page, _ = redact({"value": [row]}, "connection")
+    kept = page["value"][0]["properties"]
+    assert CANARY not in json.dumps(page)
+    assert kept["connectionParameters"]["username"] == "svc@fabrikam.example"
+    assert kept["connectionParameters"]["password"] == REDACTED
+    assert kept["connectionParametersSet"]["name"] == "sql"
+    assert kept["connectionParametersSet"]["values"]["token:clientId"] == {"value": "app"}
+
+
+@pytest.mark.parametrize("odd", [CANARY, [CANARY], {"values": CANARY}, {"values": {"username": [CANARY]}}])
+def test_parameters_of_an_odd_form_are_not_trusted(odd):
+    page, _ = redact({"value": [flow(connectionParameters=odd)]}, "connection")
+    assert CANARY not in json.dumps(page)
+
+
+def secret_flow() -> dict:
+    inputs = {"method": "GET", "uri": "https://x.example", "headers": {"Authorization": f"Bearer {CANARY}9xQ"}}
+    action = {"type": "Http", "inputs": inputs, "runAfter": {}}
+    return {"triggers": {"manual": {"type": "Request", "kind": "Button"}}, "actions": {"Call": action}}
+
+
+def test_a_definition_keeps_no_secret_but_still_tells_that_it_had_one():
+    page, _ = redact({"value": [flow(definition=secret_flow())]}, "flow", redactor=strip)
+    assert CANARY not in json.dumps(page)
+    told = [m for m in read_definition(page["value"][0], flow_id="f").marks if m["mark"] == "secret"]
+    raw = [m for m in read_definition(flow(definition=secret_flow()), flow_id="f").marks if m["mark"] == "secret"]
+    drop = {"fingerprint"}
+    assert [{k: v for k, v in m.items() if k not in drop} for m in told] == [
+        {k: v for k, v in m.items() if k not in drop} for m in raw
+    ]
+    assert raw != []
+
+
+def test_stripping_twice_is_stripping_once():
+    once = strip(secret_flow())
+    assert strip(once) == once
+    assert len(noted(once)) == 1
+
+
+@pytest.mark.parametrize("note", [None, 1, [1], [{}], [{"kind": 1, "path": [], "length": 2}], {"a": 1}])
+def test_notes_of_another_form_are_passed_over(note):
+    assert noted({"metadata": {"removedSecrets": note}}) == []
+
+
+def test_clientdata_of_dataverse_is_cleaned_inside_its_text():
+    data = json.dumps({"properties": {"connectionReferences": {}, "definition": secret_flow()}, "schemaVersion": "1"})
+    page, left_out = redact({"value": [{"workflowid": "w", "clientdata": data}]}, "workflow", redactor=strip)
+    assert CANARY not in json.dumps(page)
+    assert json.loads(page["value"][0]["clientdata"])["schemaVersion"] == "1"
+    assert left_out == 0
+
+
+@pytest.mark.parametrize(
+    "kind, row", [("flow", {"definition": {"a": CANARY}}), ("workflow", {"clientdata": "{" + CANARY})]
+)
+def test_a_definition_that_cannot_be_cleaned_is_left_out_and_counted(kind, row):
+    def fail(_):
+        raise ValueError(CANARY)
+
+    page, left_out = redact({"value": [row]}, kind, redactor=fail)
+    assert (page, left_out) == ({"value": [{}]}, 1)
+
+
+def test_without_a_redactor_definitions_pass_unchanged():
+    row = flow(definition=secret_flow())
+    assert redact({"value": [row]}, "flow")[0] == {"value": [row]}
+
+
+def test_absurd_nesting_is_an_honest_stop():
+    deep: list = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(HonestStop, match="nested"):
+        redact({"value": [{"properties": deep}]}, "flow")
