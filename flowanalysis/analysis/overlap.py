@@ -105,8 +105,8 @@ def sharing_pairs(levels: Matrix, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     upper = first < second
     shared = heavy = product.data[upper]
     if (weight != 1).any():
-        # The weighted product has its entries at the very same places.
-        heavy = (rights.multiply(np.repeat(weight, 4)[None, :]).tocsr() @ rights.T).data[upper]
+        weighed = matrices.trusted(np.repeat(weight, 4)[rights.indices], rights.indices, rights.indptr, rights.shape)
+        heavy = (weighed @ rights.T).data[upper]  # its entries lie at the very same places
     return first[upper], second[upper], shared, heavy
 
 
