@@ -139,15 +139,20 @@ def _columns(month: Month, names: list[str]) -> pd.DataFrame:
 def _coded(history: History, names: list[str]) -> tuple[list[np.ndarray], pd.Index, pd.Categorical]:
     """Codes of each month's findings, the ids, and the rule of each id."""
     frames = [_columns(history[n], ["finding_id", "rule"]) for n in names]
-    chunks = [pa.array(f["finding_id"], pa.string()) for f in frames]
-    encoded = pa.chunked_array(chunks, pa.string()).combine_chunks().dictionary_encode()
-    ends = np.cumsum([len(c) for c in chunks])
-    codes = np.split(encoded.indices.to_numpy(), ends[:-1]) if names else []
-    ids = encoded.dictionary.to_pandas(types_mapper={pa.string(): TEXT}.get)
-    rules = np.empty(len(ids), dtype=object)
-    for frame, at in zip(frames, codes, strict=True):
-        rules[at] = frame["rule"].to_numpy(object)
-    return codes, pd.Index(ids, dtype=TEXT), pd.Categorical(rules)
+    ids, at = _encoded([f["finding_id"] for f in frames])
+    rules, rule_at = _encoded([f["rule"] for f in frames])
+    rule_of = np.zeros(len(ids), np.int32)
+    rule_of[at] = rule_at
+    ends = np.cumsum([len(f) for f in frames])
+    codes = np.split(at, ends[:-1]) if names else []
+    return codes, ids, pd.Categorical.from_codes(rule_of, categories=rules.astype(object))
+
+
+def _encoded(columns: list[pd.Series]) -> tuple[pd.Index, np.ndarray]:
+    """Distinct texts of several columns, and the code of each entry, one column after the other."""
+    whole = pa.chunked_array([pa.array(c, pa.string()) for c in columns], pa.string()).combine_chunks()
+    encoded = whole.dictionary_encode()
+    return pd.Index(pd.array(encoded.dictionary, dtype=TEXT)), encoded.indices.to_numpy()
 
 
 def _answered(month: Month, rules: pd.Categorical) -> np.ndarray:
