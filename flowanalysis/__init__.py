@@ -17,9 +17,8 @@ _PUBLIC = {
     "FlowAnalysisError": "errors:FlowAnalysisError",
     "Policy": "policy:Policy",
     "Tenant": "tenant:Tenant",
-    "advise": "planning.accounts:advise",
     "blast_radius": "analysis.blast:blast_radius",
-    "bus_factor": "analysis.paths:bus_factor",
+    "bus_factor": "analysis.owners:bus_factor",
     "check_roles": "planning.check:check_roles",
     "classify": "analysis.identities:classify",
     "connection_accounts": "analysis.execution:connection_accounts",
@@ -47,20 +46,22 @@ _PUBLIC = {
     "needs": "analysis.needs:needs",
     "permission_overlap": "analysis.overlap:permission_overlap",
     "place": "places:place",
-    "plan_accounts": "planning.accounts:plan_accounts",
     "privileges": "analysis.privileges:privileges",
     "show": "report.show",
     "steps": "analysis.needs:steps",
-    "unused_connections": "analysis.paths:unused_connections",
-    "who_reaches": "analysis.paths:who_reaches",
-    "why": "analysis.paths:why",
+    "unused_connections": "analysis.holders:unused_connections",
+    "who_reaches": "analysis.holders:who_reaches",
+    "why": "analysis.why:why",
     "write_snapshot": "snapshot:write_snapshot",
 }
 __all__ = sorted(_PUBLIC)
 
 
 # These modules bear the name of their one public function; bound here, the function wins whoever imports first.
+from flowanalysis.document import document as document  # noqa: E402
+from flowanalysis.findings import find as findings  # noqa: E402, F401
 from flowanalysis.graph import graph as graph  # noqa: E402
+from flowanalysis.ledger import ledger as ledger  # noqa: E402
 
 
 def __getattr__(name: str) -> Any:

@@ -79,11 +79,12 @@ def _grant_sentences(tenant: Tenant, found: Reach, distance: Matrix) -> list[str
             chains[key] = in_words(names, chain(codes, int(found.principals[i]), int(group)))
         place = _container(codes, int(group), int(resource), int(level))
         inside = "" if place == resource else f", which contains {resources[resource]}"
-        sentences.append(f"{chains[key]} may {_verb(level)} {resources[place]}{inside}.")
+        sentences.append(f"{chains[key]} may {verb(level)} {resources[place]}{inside}.")
     return sentences
 
 
-def _verb(level: int) -> str:
+def verb(level: int) -> str:
+    """A level as a verb."""
     return {"owner": "manage", "full": "fully control"}.get(LEVELS[level], LEVELS[level])
 
 

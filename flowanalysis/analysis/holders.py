@@ -1,0 +1,203 @@
+"""The view from the other end: who reaches a resource, and which connections nobody uses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis import matrices
+from flowanalysis.analysis.execution import connection_accounts
+from flowanalysis.analysis.gap import flow_texts
+from flowanalysis.analysis.paths import chain, in_words, labels, verb
+from flowanalysis.analysis.reach import covered, editors, kept, level_names
+from flowanalysis.codes import LEVELS, Codes, pair
+from flowanalysis.errors import UnknownName
+from flowanalysis.matrices import Matrix
+from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.tenant import Tenant
+
+SENTENCES = 10_000  # more rows than anybody reads get no sentence
+REACH_TABLES = {
+    "grants": "no right on a resource is seen",
+    "memberships": "rights through groups are not seen",
+    "flow_owners": "who can edit a flow is not seen",
+    "flow_connections": "the connections of flows are not known",
+    "connections": "the accounts behind flows are not known",
+}
+UNUSED_TABLES = {
+    "connections": "connections are not seen",
+    "flow_connections": "what flows use is not known, so nothing can be called unused",
+    "connection_references": "a connection may serve flows through a reference",
+    "connection_shares": "with whom a connection is shared is not seen",
+}
+
+
+@kept
+def flows_of_accounts(tenant: Tenant) -> Matrix:
+    """Account x flow: ``runs_as`` turned around."""
+    return tenant.codes.runs_as.T.tocsr()
+
+
+def who_reaches(tenant: Tenant, resource: str, *, level: str = "read", flows: bool = True) -> pd.DataFrame:
+    """Everybody who reaches a resource: by a grant, over groups and containers, or through a flow.
+
+    Parameters
+    ----------
+    tenant : Tenant
+        The data.
+    resource : str
+        Resource key.
+    level : str
+        Only levels of at least this: read | write | owner | full.
+    flows : bool
+        Also who can edit a flow that runs as an account which reaches it.
+
+    Returns
+    -------
+    DataFrame
+        One row for each identity and way, highest level first: identity_id, is_group, level, via (direct | group |
+        flow), holder_id (who holds the grant: itself, a group, or the account of the flow), environment_id and
+        flow_id (of the first such flow), path (a sentence; NA beyond 10,000 rows). Through a flow only those are told
+        who do not reach the level otherwise.
+
+    Raises
+    ------
+    UnknownName
+        For an unknown resource or level.
+    """
+    codes = tenant.codes
+    code = codes.resources.code(resource.strip().lower())
+    if code < 0:
+        raise UnknownName("resource", resource, _near(tenant, resource))
+    if level not in LEVELS[1:]:
+        raise UnknownName("level", level, LEVELS[1:])
+    best, holder = _reachers(codes, code)
+    least = LEVELS.index(level)
+    own = np.flatnonzero(best >= least)
+    through = _through_flows(codes, flows_of_accounts(tenant), own, best, least) if flows else _no_ways()
+    who_, levels = np.concatenate([own, through[0]]), np.concatenate([best[own], through[1]])
+    holders = np.concatenate([holder[own], through[2]])
+    flow = np.concatenate([np.full(len(own), -1), through[3]])
+    via = np.where(flow >= 0, "flow", np.where(holders == who_, "direct", "group"))
+    order = np.lexsort((who_, flow >= 0, -levels))
+    environment, flow_id = flow_texts(tenant, flow[order])
+    frame = pd.DataFrame(
+        {
+            "identity_id": codes.principals.text(who_[order]),
+            "is_group": pd.array(codes.groups[who_[order]], dtype=FLAG),
+            "level": level_names(levels[order]),
+            "via": pd.array(via[order], dtype=TEXT),
+            "holder_id": codes.principals.text(holders[order]),
+            "environment_id": environment,
+            "flow_id": flow_id,
+        }
+    )
+    frame["path"] = _ways(tenant, frame, who_[order], holders[order], codes.resources.text([code])[0])
+    return covered(frame, tenant, REACH_TABLES, essential=("grants",))
+
+
+def _near(tenant: Tenant, resource: str) -> pd.Series:
+    names = pd.Series(tenant.codes.resources.text(np.arange(len(tenant.codes.resources))), dtype=TEXT)
+    return names[names.str[:10] == resource.lower()[:10]].head(2_000)
+
+
+def _reachers(codes: Codes, resource: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each principal: highest level on the resource, 0 for none, and the first by id that holds it for them."""
+    around = codes.cover_up[[resource]].indices
+    places, counts = matrices.spans(codes.holders, around)
+    size = len(codes.principals)
+    held = np.zeros(size, np.int8)
+    np.maximum.at(held, codes.holders.indices[places], codes.holders.data[places])
+    holders = np.flatnonzero(held)
+    begin = matrices.relation(np.arange(len(holders)), holders, 1, (len(holders), size))
+    inside = matrices.reached(begin, codes.members)
+    row, member = matrices.row_of(inside), inside.indices
+    # Of the ways of one member the highest level wins, then its own grant, then the first holder by id.
+    order = np.lexsort((holders[row], holders[row] != member, -held[holders[row]], member))
+    member, first = np.unique(member[order], return_index=True)
+    best, holder = np.zeros(size, np.int8), np.full(size, -1, np.int64)
+    holder[member] = holders[row[order][first]]
+    best[member] = held[holder[member]]
+    return best, holder
+
+
+def _no_ways() -> tuple[np.ndarray, ...]:
+    return tuple(np.empty(0, np.int64) for _ in range(4))
+
+
+def _through_flows(
+    codes: Codes, flows: Matrix, own: np.ndarray, best: np.ndarray, least: int
+) -> tuple[np.ndarray, ...]:
+    """Who can edit a flow of an account that reaches the resource, and does not reach it himself."""
+    places, counts = matrices.spans(flows, own)
+    account, flow = np.repeat(own, counts), flows.indices[places]
+    edit = editors(codes)
+    places, counts = matrices.spans(edit, flow)
+    account, flow, editor = np.repeat(account, counts), np.repeat(flow, counts), edit.indices[places]
+    known, place = np.unique(editor, return_inverse=True)
+    begin = matrices.relation(np.arange(len(known)), known, 1, (len(known), len(codes.principals)))
+    inside = matrices.reached(begin, codes.members)
+    places, counts = matrices.spans(inside, place)
+    person = inside.indices[places]
+    account, flow = np.repeat(account, counts), np.repeat(flow, counts)
+    new = best[person] < least
+    person, account, flow = person[new], account[new], flow[new]
+    order = np.lexsort((account, flow, -best[account], person))
+    person, first = np.unique(person[order], return_index=True)
+    account, flow = account[order][first], flow[order][first]
+    return person, best[account], account, flow
+
+
+def _ways(tenant: Tenant, rows: pd.DataFrame, who_: np.ndarray, holder: np.ndarray, resource: str) -> pd.Series:
+    """Each row in words."""
+    if len(rows) > SENTENCES:
+        return pd.Series(pd.NA, index=rows.index, dtype=TEXT)
+    names = labels(tenant)
+    sentences = []
+    for person, held_by, level, via, flow in zip(
+        who_, holder, rows["level"], rows["via"], rows["flow_id"], strict=True
+    ):
+        right = f"may {verb(LEVELS.index(level))} {resource}"
+        if via == "flow":
+            account = names.iloc[held_by]
+            sentences.append(f"{names.iloc[person]} can edit the flow {flow}, which runs as {account}, who {right}.")
+        else:
+            sentences.append(f"{in_words(names, chain(tenant.codes, int(person), int(held_by)))} {right}.")
+    return pd.Series(sentences, index=rows.index, dtype=TEXT)
+
+
+def unused_connections(tenant: Tenant) -> pd.DataFrame:
+    """Connections that no flow declares: stored sign-ins that only cost.
+
+    Returns
+    -------
+    DataFrame
+        One row for each, oldest first: environment_id, connection_id, connector_id, display_name, account_id,
+        account_status, status (of the connection), created_at, age_days (to the moment that the data describes), shares
+        (with how many), references (connection references that are bound to it: flows that were not collected may use
+        it), sentence. When the connections of flows were not collected the frame is empty, and ``attrs["coverage"]``
+        says that there is no answer. Apps may use a connection too; they are not seen here.
+    """
+    codes, rows = tenant.codes, connection_accounts(tenant)
+    rows = rows.drop(columns=["account_kind", "method", "reason"])
+    rows[["display_name", "status", "created_at"]] = tenant.connections[["display_name", "status", "created_at"]]
+    place = codes.connections.codes(pair(rows, "connection_id"))
+    used = np.zeros(len(codes.connections) + 1, bool)
+    used[codes.connections.codes(pair(tenant.flow_connections, "connection_id"))] = True
+    used[codes.uses.indices] = True
+    free = ~used[place] & tenant.has("connections", "flow_connections")
+    rows, place = rows[free].reset_index(drop=True), place[free]
+    bound = codes.connections.codes(pair(tenant.connection_references, "connection_id"))
+    statuses = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["status"]
+    rows["account_status"] = rows["account_id"].map(statuses).astype(TEXT)
+    rows["age_days"] = (tenant.as_of - rows["created_at"]).dt.days.astype(COUNT)
+    rows["shares"] = pd.array(np.diff(codes.shares.indptr)[place], dtype=COUNT)
+    rows["references"] = pd.array(np.bincount(bound[bound >= 0], minlength=len(codes.connections))[place], dtype=COUNT)
+    age = (", made " + rows["age_days"].astype(TEXT) + " days ago").fillna("")
+    account = rows["account_name"].fillna("an account that is not known")
+    connector = rows["connector_id"].fillna("an unknown service")
+    rows["sentence"] = ("No flow uses the connection of " + account + " to " + connector + age + ".").astype(TEXT)
+    columns = ["environment_id", "connection_id", "connector_id", "display_name", "account_id", "account_status"]
+    columns += ["status", "created_at", "age_days", "shares", "references", "sentence"]
+    rows = rows.sort_values(["created_at", "environment_id", "connection_id"], kind="stable", ignore_index=True)
+    return covered(rows[columns], tenant, UNUSED_TABLES, essential=("connections", "flow_connections"))
