@@ -247,20 +247,6 @@ def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None
 
 
 @main.command()
-@click.argument("file", type=PATHS)
-@click.option(
-    "--data", "paths", multiple=True, required=True, type=PATHS, help="Exports or snapshot with the existing accounts."
-)
-@plainly
-def advise(file: Path, paths: tuple[Path, ...]) -> None:
-    """Say which existing account covers a flow definition, and why the others do not."""
-    from flowanalysis.loading import load as read
-    from flowanalysis.planning.accounts import advise as recommend
-
-    say(recommend(read(*paths), file).text)
-
-
-@main.command()
 @click.argument("report", type=FOLDER)
 @plainly
 def verify(report: Path) -> None:

@@ -35,7 +35,7 @@ MAY_OPEN = {
     "planning": GROUND | {"tenant", "codes", "policy", "analysis", "definitions", "sources"},
     "register": GROUND | {"tenant", "policy", "analysis"},
     "exceptions": GROUND | {"policy"},
-    "rules": GROUND | {"tenant", "codes", "policy", "analysis", "planning", "register", "exceptions"},
+    "rules": GROUND | {"tenant", "codes", "matrices", "policy", "analysis", "planning", "register", "exceptions"},
     "findings": GROUND | {"tenant", "policy", "analysis", "planning", "register", "exceptions", "rules"},
     "ledger": GROUND | {"findings"},
     "document": GROUND | {"tenant", "policy", "analysis", "register", "findings"},
@@ -122,7 +122,7 @@ def test_the_search_for_dangers_finds_them():
 
 
 HTML_EXITS = re.compile(
-    r"\.style\b(?!\.use|\.context)|Styler|\bMarkdown\(|\bHTML\(|escape\s*=\s*False|to_html\(|to_markdown\("
+    r"(?<!report)\.style\b(?!\.use|\.context)|Styler|\bMarkdown\(|\bHTML\(|escape\s*=\s*False|to_html\(|to_markdown\("
 )
 
 
