@@ -16,9 +16,9 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.findings import Examination, examine
-from flowanalysis.policy import Policy, load_policy
+from flowanalysis.policy import load_policy
 from flowanalysis.report import figures, index, record, show, viewer
-from flowanalysis.report.frames import ledger, moved, named
+from flowanalysis.report.frames import moved, moves, named
 from flowanalysis.report.headlines import Headline, headlines
 from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.scope import Scope
@@ -29,6 +29,14 @@ from flowanalysis.text import plain, slug
 from flowanalysis.worklists import work_list
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge", "microsoft-edge")
+
+
+@dataclass(frozen=True)
+class Before:
+    """The month before, and which part of it compares."""
+
+    tenant: Tenant
+    scope: Scope
 
 
 @dataclass
@@ -49,7 +57,7 @@ class Parts:
 
 def assemble(
     tenant: Tenant,
-    before: Tenant | None,
+    before: Before | None,
     scope: Scope,
     frame: Frame,
     statuses: list[Status],
@@ -68,13 +76,16 @@ def assemble(
         Folder of the reports, where last month's numbers are looked for.
     """
     parts, rules = Parts(), load_policy(policy)
-    seen: Examination = parts.make("Findings", lambda: examine(tenant, rules, before), _nothing_examined())
+    seen: Examination = parts.make(
+        "Findings", lambda: examine(tenant, rules, before and before.tenant), _nothing_examined()
+    )
     found = scope(seen.findings)
     numbers = parts.make("Numbers", lambda: headlines(tenant, seen, scope), [])
-    old, old_month = parts.make("Last month", lambda: previous_numbers(frame.month, out, before, rules), ({}, ""))
+    then = parts.make("Findings of last month", lambda: examine(before.tenant, rules)) if before else None
+    old, old_month = parts.make("Last month", lambda: previous_numbers(frame, out, before, then), ({}, ""))
     coverage = parts.make("Coverage", lambda: coverage_of(tenant), pd.DataFrame(columns=COVERAGE))
     _tables(draft, numbers, found, seen, coverage)
-    picture = parts.make("Changes", lambda: _changes(tenant, before, scope, rules), "")
+    picture = parts.make("Changes", lambda: _changes(frame, seen, scope, before, then), "")
     files = _files(parts, tenant, scope, found, frame, draft)
     over = index.Overview(
         frame=frame,
@@ -124,22 +135,26 @@ def coverage_of(tenant: Tenant) -> pd.DataFrame:
     return frame.assign(_rank=rank).sort_values("_rank", kind="stable").drop(columns="_rank").reset_index(drop=True)
 
 
-def _changes(tenant: Tenant, before: Tenant | None, scope: Scope, policy: Policy) -> str:
+def _changes(frame: Frame, seen: Examination, scope: Scope, before: Before | None, then: Examination | None) -> str:
     """The picture of findings fixed, open and new."""
-    states = ledger(tenant, before, policy)
-    if states is None or before is None:
+    if before is None or then is None:
         return ""
-    figure = figures.change(moved(scope(states)), before=month_name(before.month), now=month_name(tenant.month))
+    states = scope(moves({before.tenant.month: then, frame.month: seen}))
+    figure = figures.change(moved(states), before=month_name(before.tenant.month), now=month_name(frame.month))
     return show.picture(figure, dark=True).html
 
 
-def previous_numbers(month: str, out: Path, before: Tenant | None, policy: Policy) -> tuple[dict[str, int | None], str]:
+def previous_numbers(
+    frame: Frame, out: Path, before: Before | None, then: Examination | None
+) -> tuple[dict[str, int | None], str]:
     """Last month's headline numbers and its name: from its data when given, else from its report."""
-    if before is not None:
-        numbers = headlines(before, examine(before, policy), Scope())
-        return {h.name: h.value for h in numbers}, before.month
+    if before is not None and then is not None:
+        numbers = headlines(before.tenant, then, before.scope)
+        return {h.name: h.value for h in numbers}, before.tenant.month
+    if frame.scope:
+        return {}, ""  # reports of other months may have had another scope
     earlier = sorted(
-        p.parent for p in out.glob("*/run.json") if p.parent.name < month and not p.parent.name.startswith(".")
+        p.parent for p in out.glob("*/run.json") if p.parent.name < frame.month and not p.parent.name.startswith(".")
     )
     for folder in reversed(earlier):
         told = json.loads((folder / "run.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.analysis.execution import flow_accounts
 from flowanalysis.analysis.identities import classify
 from flowanalysis.findings import examine
+from flowanalysis.ledger import History
 from flowanalysis.ledger import ledger as keep_ledger
 from flowanalysis.policy import SEVERITIES, Policy
 from flowanalysis.schema import COUNT, TEXT
@@ -193,18 +194,13 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     known = gap[gap["state"] == "found"].drop_duplicates(["account_id", "side", "resource_id"])
     sides = known.groupby(["account_id", "side"], observed=True).size().unstack(fill_value=0)
     frame = pd.DataFrame({"account_id": pd.Series(behind, dtype=TEXT)})
-    frame["granted"] = frame["account_id"].map(granted).fillna(0).astype("int64")
+    frame["granted"] = _counts(frame["account_id"], granted)
     for side in ("excess", "missing"):
-        counts = sides[side] if side in sides else pd.Series(dtype="int64")
-        frame[side] = frame["account_id"].map(counts).fillna(0).astype("int64")
-    absent = (
-        known[(known["side"] == "missing") & (known["granted"] == "none")].groupby("account_id", observed=True).size()
-    )
-    unused = (
-        known[(known["side"] == "excess") & (known["needed"] == "none")].groupby("account_id", observed=True).size()
-    )
-    more = frame["account_id"].map(absent).fillna(0) - frame["account_id"].map(unused).fillna(0)
-    frame["needed"] = (frame["granted"] + more).astype("int64")
+        frame[side] = _counts(frame["account_id"], sides[side] if side in sides else pd.Series(dtype="int64"))
+    absent = known[(known["side"] == "missing") & (known["granted"] == "none")]
+    unused = known[(known["side"] == "excess") & (known["needed"] == "none")]
+    more, less = (_counts(frame["account_id"], k.groupby("account_id", observed=True).size()) for k in (absent, unused))
+    frame["needed"] = frame["granted"] + more - less
     names = named(frame[["account_id"]], tenant)["account"]
     order = ["account_id", "account_name", "granted", "needed", "excess", "missing"]
     return frame.assign(account_name=names)[order].sort_values(
@@ -212,11 +208,20 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame | None:
-    """Findings of two months with their state: new, open, returned, fixed or unknown; None without a month before."""
+def _counts(ids: pd.Series, counts: pd.Series) -> pd.Series:
+    """Numbers by id, 0 where there is none; also when there is no id at all."""
+    return pd.Series(counts.reindex(ids).fillna(0).to_numpy("int64"), index=ids.index)
+
+
+def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame:
+    """Findings of two months with their state: new, open, returned, fixed or unknown; none without a month before."""
     if before is None:
-        return None
-    history = {before.month: examine(before, policy), tenant.month: examine(tenant, policy, before)}
+        return moves({tenant.month: examine(tenant, policy)}).iloc[:0]
+    return moves({before.month: examine(before, policy), tenant.month: examine(tenant, policy, before)})
+
+
+def moves(history: History) -> pd.DataFrame:
+    """The ledger of examined months, most severe first."""
     states = keep_ledger(history)
     rank = states["severity"].map({s: -i for i, s in enumerate(SEVERITIES)})
     return states.assign(rank=rank).sort_values(["rank", "rule", "finding_id"], ignore_index=True).drop(columns="rank")
@@ -224,6 +229,8 @@ def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) 
 
 def moved(states: pd.DataFrame) -> pd.DataFrame:
     """A ledger by rule: rule, title, fixed, open, new."""
+    if not len(states):
+        return pd.DataFrame(columns=["rule", "fixed", "open", "new", "title"])
     counts = states.groupby(["rule", "state"], observed=True).size().unstack(fill_value=0)
     counts = counts.reindex(columns=["fixed", "open", "new", "returned"], fill_value=0)
     counts["new"] += counts.pop("returned")

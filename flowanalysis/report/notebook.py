@@ -14,6 +14,7 @@ import nbformat
 
 from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.report.page import Frame, Link, page
+from flowanalysis.report.show.leaf import escape
 
 FILE = re.compile(r"(\d\d)_([a-z0-9_]+)\.ipynb")
 MONTHLY_END = "10_explore"  # interactive, not part of the monthly run
@@ -125,8 +126,6 @@ def _find(name: str, files: Mapping[str, Path]) -> str:
 
 def to_page(cells: Any, notebook: Notebook, frame: Frame, *, problem: str = "") -> str:
     """An executed notebook as a page of the report."""
-    from flowanalysis.report.show import escape
-
     body, _ = _exporter().from_notebook_node(_without_banners(cells))
     alarm = (
         '<div class="fa-alarm" role="alert"><h2>This notebook did not run to its end</h2>'

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flowanalysis.report import style
-from flowanalysis.report.show import attribute, escape
+from flowanalysis.report.show.leaf import attribute, escape
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from flowanalysis import __version__, places
-from flowanalysis.errors import ReportError
+from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.loading import load
 from flowanalysis.report import assemble, notebook, publish, worker
 from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.page import Frame, Link
+from flowanalysis.report.scope import Scope
 from flowanalysis.report.scope import scope as scope_of
 from flowanalysis.snapshot import is_snapshot, write_snapshot
 from flowanalysis.tenant import Tenant
@@ -181,12 +184,21 @@ def _build(
         )
     frame = _mark_broken(frame, statuses, draft)
     tick("findings and overview")
-    summary = assemble.assemble(tenant, before, scope, frame, statuses, draft, out=out, policy=request.policy)
+    past = assemble.Before(before, _same_scope(before, request)) if before is not None else None
+    summary = assemble.assemble(tenant, past, scope, frame, statuses, draft, out=out, policy=request.policy)
     tick("files")
     if request.pdf:
         summary["pdf"] = assemble.pdf(draft)
     manifest = _manifest(request, statuses, started) | summary
     (draft / "run.json").write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _same_scope(before: Tenant, request: Request) -> Scope:
+    """The scope in last month's data; what did not exist then has nothing to compare with."""
+    try:
+        return scope_of(before, environment=request.environment, department=request.department)
+    except UnknownName:
+        return Scope("nothing", pd.Index([]))
 
 
 def _mark_broken(frame: Frame, statuses: Iterable[worker.Status], draft: Path) -> Frame:

@@ -4,65 +4,32 @@ Names of flows, people and connections are written by anybody in the tenant; her
 nothing. Notebooks show frames, pictures and numbers through these functions alone.
 """
 
-from flowanalysis.report.frames import accounts, exact_accounts, ledger, moved, named, named_pairs, owned, rights
-from flowanalysis.report.scope import Scope, scope
-from flowanalysis.report.seen import Seen, examine
-from flowanalysis.report.show.blocks import (
-    Block,
-    Picture,
-    advice,
-    advice_lines,
-    coverage_html,
-    edges,
-    found,
-    link_list,
-    network,
-    note,
-    numbers,
-    opening,
-    picture,
-    png,
-    table,
-    todo,
-)
-from flowanalysis.report.show.leaf import attribute, escape, label, missing
-from flowanalysis.report.show.table import heading, number, severity, table_html
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "Block",
-    "Picture",
-    "Scope",
-    "Seen",
-    "accounts",
-    "advice",
-    "advice_lines",
-    "attribute",
-    "coverage_html",
-    "edges",
-    "escape",
-    "exact_accounts",
-    "examine",
-    "found",
-    "heading",
-    "label",
-    "ledger",
-    "link_list",
-    "missing",
-    "moved",
-    "named",
-    "named_pairs",
-    "network",
-    "note",
-    "number",
-    "numbers",
-    "opening",
-    "owned",
-    "picture",
-    "png",
-    "rights",
-    "scope",
-    "severity",
-    "table",
-    "table_html",
-    "todo",
-]
+# Opened when first used: the process that only turns a notebook into a page needs none of the analyses.
+_ROOMS = {
+    "flowanalysis.report.frames": "accounts exact_accounts ledger moved named named_pairs owned rights",
+    "flowanalysis.report.scope": "Scope scope",
+    "flowanalysis.report.seen": "Seen examine",
+    "flowanalysis.report.show.blocks": (
+        "Block Picture advice advice_lines coverage_html edges found link_list network note numbers opening picture "
+        "png table todo"
+    ),
+    "flowanalysis.report.show.leaf": "attribute escape label missing",
+    "flowanalysis.report.show.tables": "heading number severity table_html",
+}
+_PUBLIC = {name: room for room, names in _ROOMS.items() for name in names.split()}
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'flowanalysis.report.show' has no attribute {name!r}")
+    value = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -14,7 +14,7 @@ from flowanalysis.report import record
 from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.seen import Seen
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape
-from flowanalysis.report.show.table import ROWS, number, severity, table_html
+from flowanalysis.report.show.tables import ROWS, number, severity, table_html
 from flowanalysis.report.style import notebook_css
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain
@@ -163,7 +163,7 @@ def found(seen: Seen, *rules: str, name: str, caption: str, columns: Mapping[str
     return Block(f'<p class="fa-warning" role="note" id="t-{attribute(name)}">{escape(words, width=None)}</p>', words)
 
 
-def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = None) -> Block:
+def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = None, known: bool = True) -> Block:
     """Show headline numbers side by side.
 
     Parameters
@@ -172,7 +172,10 @@ def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = N
         Label of our own to number; NA is shown as not known, never as 0.
     links : mapping, optional
         Label to the name of the table that holds the rows.
+    known : bool
+        False when what is counted was not collected: then no number is known, and none is 0.
     """
+    values = values if known else dict.fromkeys(values)
     tiles = "".join(_tile(label, value, (links or {}).get(label, "")) for label, value in values.items())
     text = " · ".join(f"{label}: {_value(value, mark=False)}" for label, value in values.items())
     return Block(f'<dl class="fa-numbers">{tiles}</dl>', text)
