@@ -153,7 +153,7 @@ def inspect(paths: tuple[Path, ...]) -> None:
     open_ = answers[answers["answer"] != "full"]
     say(f"\nQuestions answered in full: {len(answers) - len(open_)} of {len(answers)}")
     if len(open_):
-        table(open_, columns=["question", "answer", "missing", "remedy"], width=70)
+        table(open_, columns=["question", "answer", "missing", "export", "command"], width=60)
 
 
 @main.command()
