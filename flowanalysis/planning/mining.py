@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from flowanalysis.errors import InputError, UnknownName
 from flowanalysis.planning.check import check_roles
