@@ -101,12 +101,17 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _render(paths: tuple[Path, ...], *, open_: bool, quiet: bool, only: tuple[str, ...], **options: Any) -> None:
-    from flowanalysis.report.run import render
+    from flowanalysis.report.run import failed, render
 
     index = render(paths, only=list(only) or None, progress=not quiet, **options)
     if open_:
         click.launch(index.resolve().as_uri())
+    broken = failed(index.parent)
+    for name in broken:
+        click.echo(f"flowanalysis: {plain(name.get('notebook', name))} failed; the report says so at the top", err=True)
     say(f"Open {index}")
+    if broken:
+        sys.exit(1)
 
 
 @main.command()
