@@ -143,8 +143,7 @@ def _read(
     else:
         state = Progress(**{k: v for k, v in point.items() if k in Progress.__dataclass_fields__})
         for earlier in journal.lines():
-            for row in earlier["body"].get("value", ()):
-                seen.keep(row, pages.dump(row))
+            seen.keep(earlier["body"].get("value", earlier["body"].get("data", [])))
         seen.duplicates, seen.conflicts = state.duplicates, state.conflicts
     try:
         _pages(context, endpoint, service, journal, state, seen)

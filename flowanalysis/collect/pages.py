@@ -15,7 +15,7 @@ import orjson
 from flowanalysis.collect.limits import Malformed
 from flowanalysis.errors import HonestStop
 
-__all__ = ["Seen", "Trail", "check_page", "check_record", "dump", "following", "gap", "line", "relative"]
+__all__ = ["Seen", "Trail", "check_page", "check_record", "following", "gap", "line", "relative"]
 
 LINKS = ("@odata.nextLink", "nextLink")
 
@@ -89,19 +89,23 @@ class Seen:
     duplicates: int = 0
     conflicts: int = 0
 
-    def keep(self, row: Mapping[str, Any], text: bytes) -> bool:
-        """False for a row that was met before exactly as it is; differing copies are kept, the last one wins."""
-        name = row.get(self.key)
-        if not isinstance(name, str):
-            return True
-        mark, sum_ = hash(name.lower()), zlib.crc32(text)
-        before = self.marks.get(mark)
-        self.marks[mark] = sum_
-        if before is None:
-            return True
-        self.duplicates += before == sum_
-        self.conflicts += before != sum_
-        return before != sum_
+    def keep(self, rows: list[dict[str, Any]]) -> list[bytes]:
+        """Rows as bytes, without those met before exactly as they are; differing copies stay, the last one wins."""
+        marks, key, kept = self.marks, self.key, []
+        for row in rows:
+            text = orjson.dumps(row)
+            name = row.get(key)
+            if isinstance(name, str):
+                mark, check = hash(name.lower()), zlib.crc32(text)
+                before = marks.get(mark)
+                if before is not None:
+                    self.duplicates += before == check
+                    self.conflicts += before != check
+                    if before == check:
+                        continue
+                marks[mark] = check
+            kept.append(text)
+        return kept
 
 
 def line(request: str, page: dict[str, Any], *, observed: str, seen: Seen | None = None) -> tuple[bytes, int]:
@@ -118,7 +122,7 @@ def line(request: str, page: dict[str, Any], *, observed: str, seen: Seen | None
         rows = page.get(name)
         text = orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE)
         return text, len(rows) if isinstance(rows, list) else 1
-    kept = [text for row in page[name] if seen.keep(row, text := orjson.dumps(row))]
+    kept = seen.keep(page[name])
     rest = orjson.dumps({k: v for k, v in page.items() if k != name})[:-1]
     start = orjson.dumps(head)[:-1]
     comma = b"," if len(rest) > 1 else b""
@@ -130,8 +134,3 @@ def gap(request: str, reason: str, *, observed: str, status: int | None) -> byte
     body = {"error": {"code": "NotCollected", "message": reason}}
     value = {"request": re.sub(r"(skiptoken|deltatoken)=[^&]*", r"\1=…", request), "observed_at": observed}
     return orjson.dumps({**value, "status": status or 0, "body": body}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def dump(row: Any) -> bytes:
-    """A row's bytes, as `line` writes them."""
-    return orjson.dumps(row)

@@ -64,7 +64,7 @@ class _Walk:
 
     def __call__(self, value: Any, depth: int = 0) -> Any:
         if depth > DEPTH:
-            raise HonestStop(f"An answer nested deeper than {DEPTH} levels is not searched for secrets, and so not kept")
+            raise HonestStop(f"An answer nested deeper than {DEPTH} levels cannot be searched for secrets: not kept")
         if isinstance(value, dict):
             return {k: v for k, v in ((k, self._entry(k, v, depth)) for k, v in value.items()) if v is not _GONE}
         if isinstance(value, list):

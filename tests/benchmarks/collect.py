@@ -1,0 +1,152 @@
+"""Collecting a million users in 2,000 pages, beside a bare loop that only downloads and writes.
+
+Run: ``python tests/benchmarks/collect.py [users]``. The server is a process of its own; all meet the same bytes.
+``bare`` does not even decode: it cuts the next link out of the bytes. ``json`` is the loop that people write.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+
+PAGE = 500
+ROW = {
+    "userPrincipalName": "person{n}@fabrikam.example",
+    "displayName": "Person {n}",
+    "userType": "Member",
+    "accountEnabled": True,
+    "createdDateTime": "2021-03-02T08:11:09Z",
+    "employeeType": "Employee",
+    "department": "Finance",
+    "onPremisesSyncEnabled": None,
+    "assignedLicenses": [{"disabledPlans": [], "skuId": "f30db892-07e9-47e9-837c-80727f46fd3d"}],
+    "signInActivity": {"lastSignInDateTime": "2023-01-09T10:02:11Z", "lastNonInteractiveSignInDateTime": None},
+    "manager": {"id": "7a000000-0000-4000-8000-000000000000", "userPrincipalName": "lead@fabrikam.example"},
+}
+
+
+def serve(users: int, port: object) -> None:
+    """Pages of users; ids are stamped into a page made once."""
+    row = orjson.dumps({"id": "{id}", **ROW}).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            query = parse_qs(urlsplit(self.path).query)
+            body = b'{"value":[]}'
+            if self.path.startswith("/v1.0/users?"):
+                body = page(int(query.get("$skiptoken", ["0"])[0]))
+            elif self.path.startswith("/v1.0/users/$count"):
+                body = str(users).encode()
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Silence."""
+
+    whole = (",".join(row for _ in range(PAGE))).encode().replace(b"{n}", b"0000001")
+    pieces = whole.split(b"{id}")
+
+    def page(start: int) -> bytes:
+        ids = [b"%08x-0000-4000-8000-000000000000" % n for n in range(start, start + PAGE)]
+        rows = b"".join(piece + i for piece, i in zip(pieces, [*ids, b""], strict=True))
+        link = b""
+        if start + PAGE < users:
+            here = (server.server_address[1], start + PAGE)
+            link = b'"@odata.nextLink":"http://127.0.0.1:%d/v1.0/users?$skiptoken=%d",' % here
+        return b"{" + link + b'"value":[' + rows + b"]}"
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    port.send(server.server_address[1])
+    server.serve_forever()
+
+
+def bare(port: int, out: Path, *, decode: bool = False) -> int:
+    """Download, find the link, write; nothing else."""
+    import requests
+
+    session, rows, url = requests.Session(), 0, f"http://127.0.0.1:{port}/v1.0/users?$top=500"
+    with open(out / "bare.jsonl", "wb") as file:
+        while url:
+            answer = session.get(url, headers={"Authorization": "Bearer x"}, timeout=60)
+            content = answer.content
+            file.write(content + b"\n")
+            rows += PAGE
+            if decode:
+                url = answer.json().get("@odata.nextLink")
+            else:
+                start = content.find(b'"@odata.nextLink":"', 0, 300)
+                url = content[start + 19 : content.index(b'"', start + 19)].decode() if start >= 0 else None
+    return rows
+
+
+def ours(port: int, out: Path) -> int:
+    """The same through the collector: validated, de-duplicated, checkpointed."""
+    from flowanalysis.collect.clouds import Cloud, Service
+    from flowanalysis.collect.folders import manifest_of
+    from flowanalysis.collect.run import collect
+
+    class Tokens:
+        unattended = True
+
+        def token(self, scope: str, **_: object) -> str:
+            return "benchmark"
+
+    service = Service(f"http://127.0.0.1:{port}", "graph")
+    cloud = Cloud("bench", "Bench", "", {"graph": service}, ())
+    folder = collect(tenant="fabrikam.example", out=out, parts=("graph",), signin=Tokens(), cloud=cloud, progress=False)
+    return manifest_of(folder)["collections"]["graph/users"]["items"]
+
+
+def measured(name: str, port: str) -> None:
+    """One client in a process of its own: rows, seconds, megabytes above start."""
+    client = {"bare": bare, "json": partial(bare, decode=True), "ours": ours}[name]
+    import requests  # noqa: F401 - what both need is there before the measurement
+
+    import flowanalysis.collect.run  # noqa: F401
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.perf_counter()
+        rows = client(int(port), Path(folder))
+        took = time.perf_counter() - began
+    print(rows, took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main(users: int) -> None:
+    """The clients in turn, twice."""
+    here, there = multiprocessing.Pipe()
+    server = multiprocessing.Process(target=serve, args=(users, there), daemon=True)
+    server.start()
+    port = str(here.recv())
+    best: dict[str, tuple[float, float]] = {}
+    for name in ("bare", "json", "ours") * 2:
+        done = subprocess.run([sys.executable, __file__, name, port], capture_output=True, text=True, check=True)
+        rows, took, grown = (float(word) for word in done.stdout.split())
+        print(f"{name}: {rows:,.0f} users in {took:.1f} s ({rows / took:,.0f} a second), {grown:.0f} MB above start")
+        best[name] = min(best.get(name, (took, grown)), (took, grown))
+    server.terminate()
+    for name in ("bare", "json"):
+        print(f"throughput {best[name][0] / best['ours'][0]:.2f} of {name}")
+    print(f"{best['ours'][1]:.0f} MB above start")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] and sys.argv[1] in ("bare", "json", "ours"):
+        measured(sys.argv[1], sys.argv[2])
+    else:
+        main(int(sys.argv[1]) if sys.argv[1:] else 1_000_000)
