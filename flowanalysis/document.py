@@ -10,6 +10,7 @@ import pandas as pd
 from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.execution import execution_map, flow_accounts
 from flowanalysis.analysis.identities import SIGNALS, classify
+from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy, load_policy
 from flowanalysis.register import approved, members
 from flowanalysis.schema import TEXT
@@ -187,7 +188,7 @@ def _flows(tenant: Tenant, ids: pd.Series) -> pd.DataFrame:
     )
     rows = rows.merge(uses, on=FLOW, how="left")
     places = tenant.environments.drop_duplicates("environment_id").set_index("environment_id")["display_name"]
-    rows["environment"] = rows["environment_id"].map(places).fillna(rows["environment_id"])
+    rows["environment"] = text_by(rows["environment_id"], places).fillna(rows["environment_id"])
     rows["flow"] = rows["display_name"].fillna(rows["flow_id"])
     rows["purpose"] = rows["description"].fillna("not described")
     return rows.rename(columns={"trigger_type": "starts"}).sort_values(["account_id", "flow", "flow_id"])

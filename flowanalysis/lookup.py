@@ -7,6 +7,21 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from flowanalysis.schema import TEXT
+
+
+def text_by(ids: pd.Series, texts: pd.Series) -> pd.Series:
+    """The text that each id has in a Series indexed by id; NA where it has none.
+
+    Unlike ``map`` alone the answer is text even where nothing is known at all.
+
+    Examples
+    --------
+    >>> text_by(pd.Series(["a", "b"]), pd.Series({"a": "Ann"})).tolist()
+    ['Ann', <NA>]
+    """
+    return ids.map(texts).astype(TEXT)
+
 
 class Lookup:
     """An index over one column, made once: which rows hold a value.

@@ -14,6 +14,7 @@ from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.execution import execution_map, flow_accounts
 from flowanalysis.analysis.identities import classify
 from flowanalysis.errors import PolicyError, UnknownName
+from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy, load_policy
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
@@ -120,15 +121,15 @@ def draft(tenant: Tenant, policy: Policy | None = None) -> pd.DataFrame:
     known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
     ids = working["account_id"]
     principal = working["account_kind"] == "service_principal"
-    name = ids.map(known["upn"]).where(~principal, ids.map(known["app_id"])).fillna(ids)
+    name = text_by(ids, known["upn"]).where(~principal, text_by(ids, known["app_id"])).fillna(ids)
     rows = {
         "account": name.str.lower(),
         "kind": principal.map({True: "service_principal", False: "user"}),
-        "owner": ids.map(people[0]),
-        "deputy": ids.map(people[1]),
-        "allowed_rights": ids.map(_needed(tenant)),
-        "environments": ids.map(_places(tenant).groupby("account_id")["environment_id"].agg(";".join)),
-        "licence": ids.map(_licences(tenant)),
+        "owner": text_by(ids, people[0]),
+        "deputy": text_by(ids, people[1]),
+        "allowed_rights": text_by(ids, _needed(tenant)),
+        "environments": text_by(ids, _places(tenant).groupby("account_id")["environment_id"].agg(";".join)),
+        "licence": text_by(ids, _licences(tenant)),
     }
     return schema.frame("register", pd.DataFrame(rows).sort_values("account", ignore_index=True))
 
@@ -224,7 +225,7 @@ def _unregistered(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.Da
     working = _working(tenant, policy)
     rest = working[~working["account_id"].isin(listed["account_id"])]
     known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
-    name = rest["account_id"].map(known["upn"]).fillna(rest["account_id"].map(known["display_name"]))
+    name = text_by(rest["account_id"], known["upn"]).fillna(text_by(rest["account_id"], known["display_name"]))
     detail = "looks like a service account: " + rest["signals"]
     return rest.assign(account=name.fillna(rest["account_id"]), difference="unregistered", detail=detail)
 
@@ -242,18 +243,23 @@ def _owners(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
     """Registered accounts whose owner is not named, or is named and not active."""
     nobody = listed[listed["owner"].isna() | (listed["owner"].str.strip() == "").fillna(False)]
     named = listed[~listed.index.isin(nobody.index)]
-    status = members(tenant, named["owner"]).map(
-        tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["status"]
+    known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
+    owner = members(tenant, named["owner"])
+    words = (
+        text_by(owner, known["status"])
+        .mask(owner.isna(), "nobody")
+        .map(
+            {
+                "disabled": "is disabled",
+                "deleted": "was deleted",
+                "purged_or_foreign": "is not in the directory",
+                "nobody": "is not known to the directory",
+            }
+        )
     )
-    words = status.fillna("nobody").map(
-        {
-            "disabled": "is disabled",
-            "deleted": "was deleted",
-            "purged_or_foreign": "is not in the directory",
-            "nobody": "is not known to the directory",
-        }
-    )
-    gone = named.assign(difference="owner_gone", detail=named["owner"] + " " + words)[words.notna()]
+    gone = named.assign(
+        difference="owner_gone", detail="the register names " + named["owner"] + " as owner, who " + words
+    )[words.notna()]
     return pd.concat([nobody.assign(difference="owner_missing", detail="the register names no owner"), gone])
 
 
@@ -265,7 +271,7 @@ def approved(listed: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(resource=text.str.rsplit(":", n=1).str[0], level=text.str.rsplit(":", n=1).str[1])
     rows["kind"] = rows["resource"].astype(TEXT).str.extract(r"^([a-z_]+)=", expand=False)
     rows["resource"] = rows["resource"].astype(TEXT).str.replace(r"^[a-z_]+=", "", regex=True)
-    rows["rank"] = rows["level"].map({v: i for i, v in enumerate(LEVELS)})
+    rows["rank"] = rows["level"].map({v: i for i, v in enumerate(LEVELS)}).astype(float)
     return rows[rows["rank"].notna() & (rows["resource"] != "")]
 
 
@@ -278,7 +284,7 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
         return pd.DataFrame(columns=COLUMNS)
     held = effective_permissions(tenant, known["account_id"].tolist(), paths=False)
     held = held[held["kind"] == "grant"][["identity_id", "resource_id", "level"]].astype(TEXT)
-    held["rank"] = held["level"].map({v: i for i, v in enumerate(LEVELS)})
+    held["rank"] = held["level"].map({v: i for i, v in enumerate(LEVELS)}).astype(float)
     held = held.merge(accounts, left_on="identity_id", right_on="account_id")
     both = held.merge(
         told,
@@ -306,8 +312,8 @@ def _rights(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
 
 def _comparable(tenant: Tenant, kind: pd.Series) -> pd.Series:
     """False for kinds of which no right at all was collected: such a right may be held and not be seen."""
-    seen = tenant.grants["resource_kind"].dropna().str.partition("_")[0].unique()
-    return kind.isna() | kind.str.partition("_")[0].isin(seen)
+    seen = tenant.grants["resource_kind"].dropna().str.replace("_.*", "", regex=True).unique()
+    return kind.isna() | kind.str.replace("_.*", "", regex=True).isin(seen)
 
 
 def _from_above(rows: pd.DataFrame, told: pd.DataFrame) -> pd.Series:
@@ -329,7 +335,8 @@ def _overdue(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.DataFra
 
 
 def _other_kind(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
-    kind = listed["account_id"].map(tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["kind"])
+    known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
+    kind = text_by(listed["account_id"], known["kind"])
     wrong = listed["kind"].notna() & kind.isin(["user", "service_principal"]) & (kind != listed["kind"])
     rows = listed[wrong.fillna(False).astype(bool)]
     detail = "is a " + kind[rows.index].str.replace("_", " ") + ", registered as " + rows["kind"].str.replace("_", " ")
@@ -352,10 +359,8 @@ def _other_environment(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
     works = works[works["account_id"].isin(told["account_id"]) & ~works["account_id"].isin(vague)]
     rest = works.merge(told[["account_id", "environment_id"]], how="left", indicator="found")
     rest = rest[rest["found"] == "left_only"].merge(rows[["account", "account_id"]], on="account_id")
-    shown = rest["environment_id"].map(
-        known.drop_duplicates("environment_id").set_index("environment_id")["display_name"]
-    )
-    detail = "works in " + shown.fillna(rest["environment_id"]).astype(TEXT)
+    names = known.drop_duplicates("environment_id").set_index("environment_id")["display_name"]
+    detail = "works in " + text_by(rest["environment_id"], names).fillna(rest["environment_id"])
     return rest.assign(difference="other_environment", detail=detail, resource=rest["environment_id"])
 
 

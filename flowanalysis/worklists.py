@@ -8,6 +8,7 @@ from flowanalysis.analysis.execution import flow_accounts
 from flowanalysis.analysis.gap import least_privilege_gap
 from flowanalysis.analysis.identities import classify
 from flowanalysis.findings import Examination
+from flowanalysis.lookup import text_by
 from flowanalysis.policy import SEVERITIES, Policy
 from flowanalysis.register import members
 from flowanalysis.schema import COUNT, TEXT
@@ -43,7 +44,7 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     registered = members(tenant, tenant.register["account"]).dropna()
     candidates = candidates[candidates["person"].isin(alive) & ~candidates["person"].isin(registered)]
     verdicts = classify(tenant, only=candidates["person"].unique()).set_index("identity_id")["band"]
-    candidates = candidates[candidates["person"].map(verdicts) != "service"]
+    candidates = candidates[text_by(candidates["person"], verdicts).fillna("") != "service"]
     chosen = candidates.sort_values(["order", "person"]).drop_duplicates("finding_id")
     work = findings.merge(chosen[["finding_id", "person", "why"]], on="finding_id", how="left")
     name = people["upn"].fillna(people["display_name"])
@@ -95,7 +96,7 @@ def _of_flows(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     teams = shared.merge(inside, left_on="person", right_on="group_id")
     teams = teams.assign(person=teams["member_id"], order=4, why="is in a group that co-owns the flow")
     bosses = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["manager_id"]
-    above = owned.assign(person=owned["person"].map(bosses), order=5, why="manages the owner, who is gone")
+    above = owned.assign(person=text_by(owned["person"], bosses), order=5, why="manages the owner, who is gone")
     registered = _registered(tenant).rename(columns={"account_id": "owner_id"})
     account = about.merge(flows, on=FLOW).merge(registered, on="owner_id")
     return pd.concat([owned, shared, account, teams, above])[["finding_id", "person", "order", "why"]]
@@ -179,7 +180,7 @@ def _accounts(tenant: Tenant, policy: Policy | None) -> pd.DataFrame:
     verdicts = classify(tenant, policy, only=used.dropna().unique())
     chosen = verdicts[verdicts["band"] == "service"].rename(columns={"identity_id": "account_id"})
     known = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
-    shown = chosen["account_id"].map(known["upn"]).fillna(chosen["account_id"].map(known["display_name"]))
+    shown = text_by(chosen["account_id"], known["upn"]).fillna(text_by(chosen["account_id"], known["display_name"]))
     accounts = chosen.assign(account=shown.fillna(chosen["account_id"]).astype(TEXT))
     columns = ["account_id", "owner", "deputy", "purpose", "review_date"]
     accounts = accounts.merge(listed[columns].drop_duplicates("account_id"), on="account_id", how="left")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
+from flowanalysis.lookup import text_by
 from flowanalysis.rules.base import FLOW, Rule, rows
 from flowanalysis.rules.context import Context
 
@@ -23,18 +23,16 @@ def _in_flows(context: Context, connections: pd.DataFrame, columns: list[str]) -
 def _shown(context: Context, cases: pd.DataFrame) -> pd.Series:
     """Name of each row's connection: what it shows, else its id."""
     known = context.tenant.connections.drop_duplicates(CONNECTION)
-    keys = pd.MultiIndex.from_frame(known[CONNECTION])
-    at = keys.get_indexer(pd.MultiIndex.from_frame(cases[CONNECTION]))
-    name = np.where(at >= 0, known["display_name"].to_numpy(object, na_value=None)[at], None)
-    name = pd.Series(name, index=cases.index).astype(cases["connection_id"].dtype)
-    return cases["connector_id"].fillna("connection") + ": " + name.fillna(cases["connection_id"])
+    name = cases[CONNECTION].merge(known[[*CONNECTION, "display_name"]], on=CONNECTION, how="left")["display_name"]
+    name = name.set_axis(cases.index).fillna(cases["connection_id"])
+    return cases["connector_id"].fillna("connection") + ": " + name
 
 
 def account_gone(context: Context) -> pd.DataFrame:
     """The account behind a connection that flows use is disabled, deleted or purged."""
     uses = context.uses
-    status = uses["account_id"].map(context.identity["status"])
-    kind = uses["account_id"].map(context.identity["kind"])
+    status = text_by(uses["account_id"], context.identity["status"])
+    kind = text_by(uses["account_id"], context.identity["kind"])
     gone = status.isin(["disabled", "deleted", "purged_or_foreign"]) & ~(
         (kind == "service_principal") & (status == "purged_or_foreign")
     )

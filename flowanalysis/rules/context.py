@@ -11,10 +11,11 @@ from flowanalysis import reference
 from flowanalysis.analysis import identities as people
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.gap import least_privilege_gap
+from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy
 from flowanalysis.register import check_register
 from flowanalysis.rules.base import FLOW
-from flowanalysis.schema import TEXT
+from flowanalysis.schema import FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
 __all__ = ["Context"]
@@ -64,13 +65,12 @@ class Context:
         flows["owner_id"] = self.resolved(flows["owner_id"])
         flows["creator_id"] = self.resolved(flows["creator_id"])
         places = self.tenant.environments.drop_duplicates("environment_id").set_index("environment_id")
-        sku, default = (flows["environment_id"].map(places[c]) for c in ("sku", "is_default"))
+        sku = text_by(flows["environment_id"], places["sku"])
+        default = flows["environment_id"].map(places["is_default"]).astype(FLAG)
         flows["name"] = flows["display_name"].fillna(flows["flow_id"])
         flows["running"] = flows["state"].isin(rules["states"]) | flows["state"].isna() | (flows["state"] == "Unknown")
         flows["personal"] = sku.isin(rules["personal_skus"])
-        production = sku.isin(rules["environment_skus"]) & (
-            ~default.fillna(False).astype(bool) | bool(rules["default_environment"])
-        )
+        production = sku.isin(rules["environment_skus"]) & (~default.fillna(False) | bool(rules["default_environment"]))
         solution = (flows["is_solution"].fillna(False) & bool(rules["solution_flows"])).astype(bool)
         low = flows["name"].str.lower()
         named = people.matches(low, rules["names"])

@@ -10,6 +10,7 @@ from flowanalysis.analysis.demand import demand, family_of
 from flowanalysis.analysis.identities import matches
 from flowanalysis.analysis.overlap import permission_overlap
 from flowanalysis.analysis.reach import Reach, reach
+from flowanalysis.lookup import text_by
 from flowanalysis.register import members
 from flowanalysis.rules.base import Rule, no_rows, rows
 from flowanalysis.rules.context import Context
@@ -21,7 +22,7 @@ __all__ = ["RULES"]
 def _accounts(context: Context) -> pd.Series:
     """Living service accounts behind flows that run."""
     ids = pd.Series(context.flows_run_by.index, dtype=TEXT)
-    alive = ids.map(context.identity["status"]).isin(["active"]) | (context.kind(ids) == "service_principal")
+    alive = text_by(ids, context.identity["status"]).isin(["active"]) | (context.kind(ids) == "service_principal")
     return ids[((context.band(ids) == "service") & alive).fillna(False).astype(bool)].sort_values(ignore_index=True)
 
 

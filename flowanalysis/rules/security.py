@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import reference
+from flowanalysis.lookup import text_by
 from flowanalysis.rules.base import FLOW, Rule, rows
 from flowanalysis.rules.context import Context
 
@@ -69,13 +70,13 @@ def data_leaves(context: Context) -> pd.DataFrame:
     declared = declared[declared["fid"] >= 0]
     policed = _policed(context, declared)
     known = reference.table("connectors").set_index("connector")["side"]
-    side = declared["connector_id"].map(known)
+    side = text_by(declared["connector_id"], known)
     # A data policy of the company says more than any list of ours.
     told = declared.merge(policed, on=[*FLOW, "connector_id"], how="left")["classification"].to_numpy(object)
     told = pd.Series(told, index=declared.index)
     side = side.mask(told == "business", "business").mask((told == "blocked") | (told == "non_business"), "outside")
     # Where policies put a neutral helper outside the business group, no data of the company leaves.
-    side = side.mask((told == "non_business") & (declared["connector_id"].map(known) == "neutral"), "neutral")
+    side = side.mask((told == "non_business") & (text_by(declared["connector_id"], known) == "neutral"), "neutral")
     business = context.count(declared["fid"].to_numpy()[(side == "business").to_numpy(bool)]) > 0
     out = declared[(side == "outside").to_numpy(bool)]
     cases = out[business[out["fid"]]]

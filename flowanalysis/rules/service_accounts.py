@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import reference
+from flowanalysis.lookup import text_by
 from flowanalysis.rules.base import Rule, no_rows, rows
 from flowanalysis.rules.context import Context
 from flowanalysis.schema import TEXT
@@ -19,7 +20,7 @@ def licence_classes(context: Context) -> pd.DataFrame:
     """By identity, what its licences give: premium (yes, unknown, no) and requests (paid, unknown, seeded, none)."""
     held = context.tenant.licences
     part = held["sku_part_number"].fillna(
-        held["sku_id"].map(context.tenant.skus.drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"])
+        text_by(held["sku_id"], context.tenant.skus.drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"])
     )
     names = part.str.upper().astype(TEXT)
     facts = reference.table("licence_rights")
@@ -46,7 +47,7 @@ def licence_unfit(context: Context) -> pd.DataFrame:
     # A button flow runs under the licence of whoever presses it.
     own_clock = ~flows["trigger_kind"].isin(["Button", "PowerApp", "PowerAppV2"])
     licence = licence_classes(context)
-    premium = owner.map(licence["premium"]).fillna("none").to_numpy(object)
+    premium = text_by(owner, licence["premium"]).fillna("none").to_numpy(object)
     bare = premium == "none"
     unfit = context.premium & own_clock.to_numpy(bool) & np.isin(premium, ["no", "none"])
     hit = (served & sure).to_numpy(bool) & (bare | unfit)
@@ -83,7 +84,7 @@ def _registered(context: Context, differences: tuple[str, ...]) -> pd.DataFrame:
         table="register",
         principal_id=cases["account_id"],
         resource=cases["resource"],
-        fact=cases["account"] + " " + cases["detail"],
+        fact=cases["account"] + ": " + cases["detail"],
     )
 
 
@@ -154,7 +155,7 @@ def _many_requests(context: Context) -> pd.DataFrame:
 def _allowance(context: Context, account: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Requests per day of each account, and whether that is only the least that is sure."""
     caps = context.policy.caps
-    kind = account.map(licence_classes(context)["requests"]).astype(TEXT).fillna("none")
+    kind = text_by(account, licence_classes(context)["requests"]).fillna("none")
     kind = kind.mask((context.kind(account) == "service_principal").fillna(False), "unlicensed")
     amount = {"paid": caps["requests_paid"], "seeded": caps["requests_seeded"], "none": caps["requests_seeded"]}
     amount |= {"unlicensed": caps["requests_unlicensed"], "unknown": caps["requests_paid"]}
