@@ -11,7 +11,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.analysis.access import effective_permissions
-from flowanalysis.analysis.execution import execution_map, flow_accounts
+from flowanalysis.analysis.execution import connection_uses, execution_map
 from flowanalysis.analysis.identities import classify
 from flowanalysis.errors import PolicyError, UnknownName
 from flowanalysis.lookup import text_by
@@ -137,16 +137,22 @@ def draft(tenant: Tenant, policy: Policy | None = None) -> pd.DataFrame:
 def _working(tenant: Tenant, policy: Policy | None) -> pd.DataFrame:
     """Accounts of the band service that own a flow or stand behind one of its connections."""
     flows = tenant.flows[~tenant.flows["owner_source"].isin(["creator", "inventory"])]
-    ids = pd.concat([flows["owner_id"], flow_accounts(tenant)["account_id"]]).dropna().unique()
+    ids = pd.concat([flows["owner_id"], _run_by(tenant)["account_id"]]).dropna().unique()
     verdicts = classify(tenant, policy, only=ids)
     chosen = verdicts[verdicts["band"] == "service"].sort_values("identity_id", ignore_index=True)
     return chosen.rename(columns={"identity_id": "account_id", "kind": "account_kind"})
 
 
+def _run_by(tenant: Tenant) -> pd.DataFrame:
+    """account_id and environment_id of every connection in a flow that runs on an account."""
+    uses = connection_uses(tenant)
+    return uses.loc[uses["reason"] != "invoker", ["account_id", "environment_id"]].dropna()
+
+
 def _places(tenant: Tenant) -> pd.DataFrame:
     """account_id and environment_id: where accounts own or run flows."""
     owned = tenant.flows[["owner_id", "environment_id"]].set_axis(["account_id", "environment_id"], axis=1)
-    run = flow_accounts(tenant)[["account_id", "environment_id"]]
+    run = _run_by(tenant)
     both = pd.concat([owned, run]).dropna().drop_duplicates()
     return both[both["environment_id"] != schema.NO_ENVIRONMENT].sort_values(["account_id", "environment_id"])
 
@@ -231,7 +237,7 @@ def _unregistered(tenant: Tenant, listed: pd.DataFrame, policy: Policy) -> pd.Da
 
 
 def _unseen(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
-    used = pd.concat([tenant.flows["owner_id"], flow_accounts(tenant)["account_id"]]).dropna()
+    used = pd.concat([tenant.flows["owner_id"], _run_by(tenant)["account_id"]]).dropna()
     owners = tenant.flow_owners["principal_id"]
     rest = listed[~listed["account_id"].isin(used).fillna(False) & ~listed["account_id"].isin(owners).fillna(False)]
     known = rest["account_id"].notna()

@@ -19,7 +19,7 @@ GROUND = {"errors", "schema", "text", "reference", "lookup", "places"}
 MAY_OPEN = {
     "errors": set(),
     "text": set(),
-    "lookup": set(),
+    "lookup": {"schema"},
     "reference": {"errors"},
     "schema": {"errors"},
     "places": {"errors"},

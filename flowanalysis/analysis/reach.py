@@ -108,7 +108,8 @@ def resource_kinds(tenant: Tenant) -> pd.Categorical:
         ("grants", "resource_id", "resource_kind"),
         ("resources", "resource_id", "kind"),
     ):
-        rows = tenant[table][[key, kind]].dropna().drop_duplicates().sort_values([key, kind], ascending=False)
+        # One of several kinds of a resource must win, the same whatever the order of rows: the first by name.
+        rows = tenant[table][[key, kind]].dropna().drop_duplicates().sort_values([key, kind]).drop_duplicates(key)
         codes = tenant.codes.resources.codes(rows[key])
         kinds.iloc[codes[codes >= 0]] = rows.loc[codes >= 0, kind].array
     return pd.Categorical(kinds)

@@ -122,7 +122,9 @@ def _same_places(context: Context, cases: pd.DataFrame) -> np.ndarray:
     """The other account already works in every environment of the first, and has the licence that it has."""
     run = context.uses.loc[context.uses["fid"] >= 0, ["account_id", "environment_id"]]
     own = context.flows[["owner_id", "environment_id"]].set_axis(["account_id", "environment_id"], axis=1)
-    places = pd.concat([run, own]).dropna().drop_duplicates().groupby("account_id")["environment_id"].agg(frozenset)
+    both = pd.concat([run, own]).dropna().drop_duplicates()
+    both = both[both["account_id"].isin(pd.concat([cases["account"], cases["other"]]))]
+    places = both.groupby("account_id")["environment_id"].agg(frozenset)
     pairs = zip(cases["account"].map(places), cases["other"].map(places), strict=True)
     return np.array([a <= b for a, b in pairs], bool)
 
