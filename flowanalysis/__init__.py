@@ -19,6 +19,7 @@ _PUBLIC = {
     "Tenant": "tenant:Tenant",
     "blast_radius": "analysis.blast:blast_radius",
     "bus_factor": "analysis.owners:bus_factor",
+    "catalogue_coverage": "analysis.needs:catalogue_coverage",
     "check_roles": "planning.check:check_roles",
     "classify": "analysis.identities:classify",
     "connection_accounts": "analysis.execution:connection_accounts",
