@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -27,12 +29,14 @@ def a_notebook(folder, *cells, name="01_thing", parameters='data: str = ""  # ex
 
 
 def ended(tmp_path, *cells, cell_timeout=60, **given):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "work").mkdir()
-    suite = [notebook.read(a_notebook(tmp_path, *cells, **given))]
-    [status] = run.run_notebooks(
-        suite, tmp_path / "out", {"data": "x"}, FRAME, work=tmp_path / "work", cell_timeout=cell_timeout
-    )
+    for folder in ("out", "work", "suite"):
+        (tmp_path / folder).mkdir()
+    suite = [notebook.read(a_notebook(tmp_path / "suite", *cells, **given))]
+    # The folder of a report is relative, as by default; kernels work elsewhere.
+    with contextlib.chdir(tmp_path):
+        [status] = run.run_notebooks(
+            suite, Path("out"), {"data": "x"}, FRAME, work=tmp_path / "work", cell_timeout=cell_timeout
+        )
     return status, tmp_path / "out"
 
 

@@ -219,7 +219,7 @@ def _snapshot(paths: Sequence[Path | None], tenant: Tenant, folder: Path) -> Pat
 def run_notebooks(
     suite: list[notebook.Notebook],
     draft: Path,
-    parameters: dict[str, object],
+    parameters: Mapping[str, object],
     frame: Frame,
     *,
     work: Path,
@@ -245,7 +245,7 @@ def run_notebooks(
         waiting = {}
         for one in suite:
             mine = {k: v for k, v in parameters.items() if k in one.parameters}
-            job = worker.Job(str(one.path), str(draft), mine, asdict(frame), cell_timeout, dict(told or {}))
+            job = worker.Job(str(one.path), str(draft.resolve()), mine, asdict(frame), cell_timeout, dict(told or {}))
             waiting[pool.submit(_one, job, work)] = one.name
         done = {}
         for future in as_completed(waiting):
