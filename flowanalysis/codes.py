@@ -176,8 +176,8 @@ class Codes:
         kinds = {k: Names(_unpack(arrays[f"{k}.offsets"], arrays[f"{k}.bytes"])) for k in set(sum(SHAPES.values(), ()))}
         relations = {}
         for name, (rows, columns) in SHAPES.items():
-            parts = tuple(arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
-            relations[name] = trusted(*parts, (len(kinds[rows]), len(kinds[columns])))
+            data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+            relations[name] = trusted(data, indices, indptr, (len(kinds[rows]), len(kinds[columns])))
         return cls(**kinds, groups=arrays["groups"], relations=relations)
 
 

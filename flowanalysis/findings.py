@@ -33,7 +33,7 @@ from flowanalysis.text import cell, plain
 
 __all__ = ["COLUMNS", "Examination", "answerable", "evidence", "examine", "find", "rule_table", "to_csv", "to_sarif"]
 
-COLUMNS = [
+COLUMNS: list[str] = [
     "finding_id",
     "rule",
     "title",

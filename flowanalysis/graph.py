@@ -133,7 +133,7 @@ def _connection(rows: pd.DataFrame) -> pd.Series:
 def _more(tenant: Tenant, node: str, fan: int) -> int:
     """Edges of the commonest kinds that `fan` left out at this node."""
     family, _, key = node.partition(":")
-    columns = {
+    columns: dict[str, list[tuple[Source, str]]] = {
         "principal": [
             ("flow_owners", "principal_id"),
             ("memberships", "group_id"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -47,8 +48,8 @@ class Kept:
         return rules.astype(TEXT)
 
 
-Month = pd.DataFrame | Examination | Kept
-History = Mapping[str, Month]
+Month: TypeAlias = pd.DataFrame | Examination | Kept
+History: TypeAlias = Mapping[str, Month]
 
 
 def ledger(history: History) -> pd.DataFrame:

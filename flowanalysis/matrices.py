@@ -5,10 +5,12 @@ A relation is a ``scipy.sparse.csr_matrix`` of int8 with sorted rows and no pair
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from scipy import sparse
 
-Matrix = sparse.csr_matrix
+Matrix: TypeAlias = sparse.csr_matrix
 PATH_BITS = 15  # room to count the paths of one level, see `strongest`
 
 

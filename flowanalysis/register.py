@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pandas as pd
 from flowanalysis import schema
 from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.execution import connection_uses, execution_map
-from flowanalysis.analysis.identities import classify
+from flowanalysis.analysis.identities import classify, matches
 from flowanalysis.errors import PolicyError, UnknownName
 from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy, load_policy
@@ -20,7 +21,7 @@ from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import cell
 
-__all__ = ["DIFFERENCES", "check_register", "draft", "members", "read", "write"]
+__all__ = ["DIFFERENCES", "check_register", "draft", "members", "named_purpose", "purposes", "read", "write"]
 
 LEVELS = ("read", "write", "owner", "full")
 LIMIT = 10_000_000  # bytes of a register file
@@ -69,7 +70,7 @@ def read(path: str | Path) -> pd.DataFrame:
     return _rows(list(lines), where)
 
 
-def _rows(records: list[dict[str, str]], where: str) -> pd.DataFrame:
+def _rows(records: list[dict[str, Any]], where: str) -> pd.DataFrame:
     seen: dict[str, int] = {}
     for number, record in enumerate(records, start=2):
         for column, value in record.items():
@@ -202,6 +203,23 @@ def members(tenant: Tenant, names: pd.Series) -> pd.Series:
         rows = known.assign(key=key)[key.isin(wanted.dropna()).fillna(False)]
         rows = rows.sort_values("status", key=lambda s: s != "active", kind="stable").drop_duplicates("key")
         found = found.fillna(wanted.map(rows.set_index("key")["identity_id"]).astype(TEXT))
+    return found
+
+
+def purposes(tenant: Tenant, policy: Policy, accounts: pd.Series) -> pd.Series:
+    """Purpose of each account by the policy's patterns over the register; accounts of different ones never merge."""
+    listed = tenant.register
+    told = pd.Series(listed["purpose"].array, index=members(tenant, listed["account"]))
+    told = told[told.index.notna() & ~told.index.duplicated()]
+    found = named_purpose(policy, accounts.map(told).astype(TEXT))
+    return pd.Series(found, index=accounts)
+
+
+def named_purpose(policy: Policy, words: pd.Series) -> np.ndarray:
+    """The purpose that the first fitting pattern of the policy names; what none fits has the unknown purpose."""
+    found = np.full(len(words), str(policy.purposes["unknown"]), dtype=object)
+    for pattern in reversed(policy.purposes["patterns"]):
+        found[matches(words.str.lower(), [pattern["match"]])] = next(v for k, v in pattern.items() if k != "match")
     return found
 
 

@@ -6,7 +6,7 @@ either, and after how many days, is data (``reference/stop_clocks.csv``) with it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -233,7 +233,7 @@ def _rule(name: str, rows: pd.DataFrame, where: pd.Series, stops: object) -> pd.
     return rows[where.fillna(False).to_numpy(bool)].assign(clock=name, stops=stops)
 
 
-RULES = {
+RULES: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], ...]] = {
     "owner_gone": (
         lambda rows: _rule("coowner_continues", rows, rows["others"] > 0, False),
         lambda rows: _rule("orphaned", rows, rows["others"] == 0, pd.NA),

@@ -232,11 +232,12 @@ def creep(tenants: Iterable[Tenant]) -> pd.DataFrame:
         now less rights in the first month in which the account is seen), creeping (rights grew in every month seen,
         three or more).
     """
-    rows, previous = [], None
+    rows: list[pd.DataFrame] = []
+    previous: Tenant | None = None
     for tenant in tenants:
         rows.append(_month(tenant, previous))
         previous = tenant
-    if not rows:
+    if previous is None:
         return _month(Tenant({}), None).assign(since_first=pd.array([], COUNT), creeping=pd.array([], "boolean"))
     frame = pd.concat(rows, ignore_index=True)
     by = frame.groupby("account_id", sort=False)["rights"]

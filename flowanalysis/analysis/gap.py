@@ -143,7 +143,7 @@ def flow_code(tenant: Tenant, flow: str) -> int:
     names = tenant.codes.flows
     if environment:
         code = names.code(environment + SEPARATOR + flow_id)
-        places = [code] if code >= 0 else []
+        places = np.array([code] if code >= 0 else [], np.int64)
     else:
         places = np.flatnonzero(pc.ends_with(names.values, SEPARATOR + flow_id).to_numpy(zero_copy_only=False))
     if len(places) == 1:

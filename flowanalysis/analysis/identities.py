@@ -6,7 +6,8 @@ independent evidence (noisy-or), and counter-signals damp the sum. Weights and p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -167,7 +168,7 @@ def _registered(tenant: Tenant, people: pd.DataFrame) -> np.ndarray:
     return np.logical_or.reduce(hits)
 
 
-def _signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict[str, np.ndarray]:
+def _signals(tenant: Tenant, people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Signal name to a flag per identity."""
     fired = {**_name_signals(people, rules), **_record_signals(people, rules), **_signin_signals(tenant, people, rules)}
     fired["automation_licence_only"] = _automation_licence_only(tenant, people, rules)
@@ -175,7 +176,7 @@ def _signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict[str, n
     return fired
 
 
-def _name_signals(people: pd.DataFrame, rules: object) -> dict[str, np.ndarray]:
+def _name_signals(people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     # RE2 takes the underscore for a letter; names do not.
     local = people["upn"].str.lower().str.split("@").str[0].str.replace("_", "-", regex=False).astype(TEXT)
     shown = people["display_name"].str.lower().str.replace("_", "-", regex=False).astype(TEXT)
@@ -201,7 +202,7 @@ def _is_personal(local: str, given: str, surname: str) -> bool:
     return (len(surname) > 2 and surname in local) or (len(given) > 2 and local.startswith(given))
 
 
-def _record_signals(people: pd.DataFrame, rules: object) -> dict[str, np.ndarray]:
+def _record_signals(people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Signals of the personnel record. A field that nobody has filled was not collected: silence then."""
     users = (people["kind"] == "user").fillna(False).to_numpy(bool)
     managed = people["manager_id"].notna().to_numpy()
@@ -217,7 +218,7 @@ def _record_signals(people: pd.DataFrame, rules: object) -> dict[str, np.ndarray
     }
 
 
-def _signin_signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict[str, np.ndarray]:
+def _signin_signals(tenant: Tenant, people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     by_hand, by_program = people["last_signin_at"], people["last_noninteractive_signin_at"]
     quiet = by_hand.isna() | (by_program - by_hand >= pd.Timedelta(days=rules["noninteractive_days"]))
     recent = tenant.as_of - by_hand <= pd.Timedelta(days=rules["interactive_days"])
@@ -227,7 +228,7 @@ def _signin_signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict
     }
 
 
-def _automation_licence_only(tenant: Tenant, people: pd.DataFrame, rules: object) -> np.ndarray:
+def _automation_licence_only(tenant: Tenant, people: pd.DataFrame, rules: Mapping[str, Any]) -> np.ndarray:
     held = tenant.licences[tenant.licences["identity_id"].isin(people["identity_id"])]
     name = held["sku_part_number"].fillna(held["sku_id"]).str.upper().astype(TEXT)
     other = held["identity_id"][~matches(name, rules["automation_licences"])]
@@ -235,7 +236,7 @@ def _automation_licence_only(tenant: Tenant, people: pd.DataFrame, rules: object
     return (has & ~has_other).to_numpy(bool)
 
 
-def _use_signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict[str, np.ndarray]:
+def _use_signals(tenant: Tenant, people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """What the flows say: the strongest evidence, and our own."""
     flows = tenant.flows[[*FLOW, "owner_id", "creator_id"]]
     owned = flows[flows["owner_id"].notna()]
@@ -255,7 +256,7 @@ def _use_signals(tenant: Tenant, people: pd.DataFrame, rules: object) -> dict[st
     }
 
 
-def _score(fired: dict[str, np.ndarray], rules: object) -> np.ndarray:
+def _score(fired: dict[str, np.ndarray], rules: Mapping[str, Any]) -> np.ndarray:
     doubt = np.ones(len(next(iter(fired.values()))))
     for name, weight in rules["weights"].items():
         doubt *= np.where(fired[name], 1 - weight, 1.0)
@@ -265,7 +266,9 @@ def _score(fired: dict[str, np.ndarray], rules: object) -> np.ndarray:
     return score
 
 
-def _names(fired: dict, registered: np.ndarray, principal: np.ndarray, rules: object) -> pd.Series:
+def _names(
+    fired: dict[str, np.ndarray], registered: np.ndarray, principal: np.ndarray, rules: Mapping[str, Any]
+) -> pd.Series:
     """Names of the signals that fired, strongest first; many identities share few combinations."""
     speaking = {"registered": registered, "service_principal": principal}
     speaking |= {n: fired[n] for n, _ in sorted(rules["weights"].items(), key=lambda item: (-item[1], item[0]))}

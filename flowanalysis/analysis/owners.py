@@ -176,8 +176,8 @@ def _department_factors(tenant: Tenant, flows: pd.DataFrame) -> pd.DataFrame:
     found = owners(tenant)
     rows = []
     for department, of in flows.groupby("department", sort=True, dropna=False):
-        places, counts = matrices.spans(found.people, of["code"].to_numpy())
-        flow, person = np.repeat(np.arange(len(of)), counts), found.people.indices[places]
+        places, length = matrices.spans(found.people, of["code"].to_numpy())
+        flow, person = np.repeat(np.arange(len(of)), length), found.people.indices[places]
         rows.append(
             {
                 "department": department,

@@ -17,6 +17,7 @@ tier  meaning
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -215,7 +216,7 @@ def _of_accounts(tenant: Tenant, found: Reach, rows: pd.DataFrame, holder: str) 
     return result.iloc[np.argsort(own.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
-def _sentence(tenant: Tenant, row: object) -> str:
+def _sentence(tenant: Tenant, row: Any) -> str:
     who_ = in_words(labels(tenant), chain(tenant.codes, row.account, row.holder))
     what = (
         f"holds the directory role {row.name}"

@@ -58,7 +58,7 @@ def _premium(tenant: Tenant, size: int) -> pd.Series:
         premium[place[paid.fillna(False).to_numpy(bool)]] = True
     marked = marks[(marks["mark"] == "premium_connector").fillna(False)]
     premium[codes.flows.codes(pair(marked, "flow_id"))] = True
-    return pd.Series(pd.array(np.where(known | premium, premium, None), dtype=FLAG))
+    return pd.Series(pd.arrays.BooleanArray(premium, mask=~(known | premium)))
 
 
 def _tiers(tenant: Tenant) -> pd.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -62,14 +63,14 @@ class _Inflate:
     """Bytes of one content encoding, decompressed in bounded pieces."""
 
     def __init__(self, encoding: str) -> None:
-        kinds = {"": None, "identity": None, "gzip": 31, "x-gzip": 31, "deflate": 15}
+        kinds = {"": 0, "identity": 0, "gzip": 31, "x-gzip": 31, "deflate": 15}
         name = encoding.strip().lower()
         if name not in kinds:
             raise Malformed(f"compressed as {name[:40]!r}, which was not asked for")
         self.bits = kinds[name]
         self.engine = zlib.decompressobj(self.bits) if self.bits else None
 
-    def __call__(self, chunk: bytes):
+    def __call__(self, chunk: bytes) -> Iterator[bytes]:
         if self.engine is None:
             yield chunk
             return

@@ -46,7 +46,7 @@ def _redactor(context: click.Context) -> Callable[[Mapping[str, Any]], Any] | No
 @click.option("--dry-run", is_flag=True, help="Print the calls and their estimated number; send nothing.")
 @click.option("--quiet", is_flag=True, help="No bars.")
 @click.pass_context
-def collect(context: click.Context, *, quiet: bool, **options: Any) -> None:
+def collect(context: click.Context, /, *, quiet: bool, **options: Any) -> None:
     """Read a tenant into a folder of exports: nothing is changed there, and what is missing is named.
 
     \b

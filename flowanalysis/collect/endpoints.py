@@ -87,7 +87,11 @@ def fill(template: str, values: Mapping[str, str], *, path: bool = False) -> str
 def all_endpoints() -> tuple[Endpoint, ...]:
     """Every endpoint in the order of reading."""
     rows = reference.toml("endpoints")["endpoint"]
-    return tuple(Endpoint(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows)
+    return tuple(Endpoint(**_frozen(row)) for row in rows)
+
+
+def _frozen(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
 
 
 def endpoint(name: str) -> Endpoint:

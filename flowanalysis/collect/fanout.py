@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 
+from tqdm import tqdm
+
 from flowanalysis.collect import pages
 from flowanalysis.collect.batch import TOGETHER, ask_together
 from flowanalysis.collect.clouds import Service
@@ -91,7 +93,7 @@ def read_each(context: Context, endpoint: Endpoint, parents: Sequence[Parent], *
 
 
 def _all(
-    context: Context, endpoint: Endpoint, parents: Sequence[Parent], journal: Journal, state: Progress, bar
+    context: Context, endpoint: Endpoint, parents: Sequence[Parent], journal: Journal, state: Progress, bar: tqdm
 ) -> None:
     left = parents[state.position :]
     try:
@@ -134,7 +136,7 @@ def _outcomes(context: Context, endpoint: Endpoint, parents: Sequence[Parent]) -
     size = TOGETHER if endpoint.batch else 1
     units = [parents[i : i + size] for i in range(0, len(parents), size)]
     with ThreadPoolExecutor(endpoint.workers, thread_name_prefix="collect") as pool:
-        coming: deque[tuple[Sequence[Parent], Future]] = deque()
+        coming: deque[tuple[Sequence[Parent], Future[list[Outcome]]]] = deque()
         try:
             for unit in units:
                 coming.append((unit, pool.submit(_unit, context, endpoint, unit)))
@@ -147,7 +149,7 @@ def _outcomes(context: Context, endpoint: Endpoint, parents: Sequence[Parent]) -
                 future.cancel()
 
 
-def _arrived(unit: Sequence[Parent], future: Future) -> Iterable[tuple[Parent, Outcome]]:
+def _arrived(unit: Sequence[Parent], future: Future[list[Outcome]]) -> Iterable[tuple[Parent, Outcome]]:
     return zip(unit, future.result(), strict=True)
 
 
@@ -158,24 +160,24 @@ def _unit(context: Context, endpoint: Endpoint, unit: Sequence[Parent]) -> list[
 
 def _parent(context: Context, endpoint: Endpoint, parent: Parent, first: Any) -> Outcome:
     """All pages of one parent; `first` is its first page, or its refusal, where a batch brought it."""
-    spool = SpooledTemporaryFile(SPOOL, dir=context.folder / STATE)  # noqa: SIM115 - closed by _copy
+    spool: IO[bytes] = SpooledTemporaryFile(SPOOL, dir=str(context.folder / STATE))  # noqa: SIM115 - closed by _copy
     outcome = Outcome(lines=spool)
     try:
         for place, page in _parent_pages(context, endpoint, parent, first):
             page, left_out = context.redact(page, endpoint.redact)
             request = place if endpoint.service == "dataverse" else pages.relative(place)
             text, rows = pages.line(request, page, observed=context.observed)
-            outcome.lines.write(text)
+            spool.write(text)
             outcome.items += rows
             outcome.left_out += left_out
     except Interrupted:
-        outcome.lines.close()
+        spool.close()
         raise
     except Answered as answered:
-        outcome.lines.close()
+        spool.close()
         return _refused(context, endpoint, parent, answered)
     except (HonestStop, RefusedRequest) as stop:
-        outcome.lines.close()
+        spool.close()
         return Outcome(reason=str(stop))
     return outcome
 

@@ -69,8 +69,9 @@ def find_open(home: Path, run: dict[str, Any], clock: Clock) -> tuple[Path, dict
         if written is None and not any(p.is_file() and p.suffix != ".tmp" for p in folder.rglob("*")):
             shutil.rmtree(folder, ignore_errors=True)  # stopped before it began
             continue
-        same = written is not None and all(written.get(k) == run[k] for k in ("tenant", "cloud", "parts", "since"))
-        if same and clock.now() - datetime.fromisoformat(written["observed"]) < RESUMABLE:
+        if written is None or any(written.get(k) != run[k] for k in ("tenant", "cloud", "parts", "since")):
+            continue
+        if clock.now() - datetime.fromisoformat(written["observed"]) < RESUMABLE:
             return folder, written
     return None
 

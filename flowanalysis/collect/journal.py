@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import orjson
 
@@ -88,8 +88,8 @@ class Journal:
     def append(self, data: bytes) -> None:
         """Lines at the end of the part; they count from the next commit on."""
         if self._file is None:
-            mode = "ab" if self._bytes else "wb"
-            self._file = open(self.part, mode, opener=private)  # noqa: SIM115 - lives as long as the collection is read
+            kind: Literal["ab", "wb"] = "ab" if self._bytes else "wb"
+            self._file = open(self.part, kind, opener=private)  # noqa: SIM115 - lives as long as the collection is read
         self.disk.append(self._file, data)
         self._hash.update(data)
         self._bytes += len(data)

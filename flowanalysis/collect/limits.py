@@ -149,7 +149,7 @@ class Budget:
                 retry_at=back,
             )
 
-    def _spent(self, kind: type, again: Again, where: str) -> None:
+    def _spent(self, kind: type[Again], again: Again, where: str) -> None:
         allowed = {Broken: self.limits.broken, Malformed: self.limits.malformed, Slow: self.limits.slow}[kind]
         if self.tries[kind] < allowed:
             return

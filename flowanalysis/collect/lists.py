@@ -20,6 +20,7 @@ from flowanalysis.errors import HonestStop, RefusedRequest
 __all__ = ["asking", "latest", "read_list", "server_count", "walk"]
 
 RESTARTS = 3
+Walked = tuple[str, dict[str, Any], str | None]  # address, page, address of the next
 
 
 @dataclass
@@ -52,7 +53,7 @@ def asking(endpoint: Endpoint, service: Service, place: str) -> Call:
     )
 
 
-def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> Iterator[tuple[str, dict, str | None]]:
+def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> Iterator[Walked]:
     """Pages from `start` on: (address, page, address of the next). The next page travels while one is worked on."""
     trail = pages.Trail(context.transport.limits.pages)
 
@@ -62,7 +63,7 @@ def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> 
 
     with ThreadPoolExecutor(1, thread_name_prefix="collect") as ahead:
         place: str | None = start
-        coming: Future = ahead.submit(fetch, start)
+        coming: Future[dict[str, Any]] = ahead.submit(fetch, start)
         try:
             while place is not None:
                 page = coming.result()
@@ -188,7 +189,15 @@ def _pages(
         journal.commit(**vars(state))
 
 
-def _answered(context, endpoint, service, journal, state, answered: Answered, restarts: int) -> dict[str, Any]:
+def _answered(
+    context: Context,
+    endpoint: Endpoint,
+    service: Service,
+    journal: Journal,
+    state: Progress,
+    answered: Answered,
+    restarts: int,
+) -> dict[str, Any]:
     """A refusal: a feature the tenant lacks, a column its licence lacks, or a gap."""
     first = state.pages == 0
     if first and answered.code in endpoint.optional:

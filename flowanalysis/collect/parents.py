@@ -54,7 +54,7 @@ def _service(context: Context, endpoint: Endpoint, values: dict[str, str]) -> Se
 
 def _values(endpoint: Endpoint, row: Row, used: frozenset[str]) -> dict[str, str] | None:
     """The ids that fill an address; None when this row is not asked for."""
-    inner = row.get("properties") if isinstance(row.get("properties"), dict) else {}
+    inner: dict[str, Any] = row["properties"] if isinstance(row.get("properties"), dict) else {}
     environment = _text(inner.get("environment"), "name")
     if endpoint.of == ("id",):
         values = {"id": row.get("id")}
@@ -70,7 +70,8 @@ def _values(endpoint: Endpoint, row: Row, used: frozenset[str]) -> dict[str, str
             return None  # cannot be shared and no flow runs on it
         connector = str(inner.get("apiId") or "").rsplit("/", 1)[-1]
         values = {"environment": environment, "connector": connector, "connection": row.get("name")}
-    return values if all(isinstance(v, str) and v for v in values.values()) else None
+    told = {k: v for k, v in values.items() if isinstance(v, str) and v}
+    return told if len(told) == len(values) else None
 
 
 def _text(value: Any, key: str) -> Any:

@@ -103,7 +103,7 @@ def collect(
     transport = Transport(tokens, clock=clock, limits=limits)
     with lock(home):
         base = _base(home, since)
-        request = {
+        request: dict[str, Any] = {
             "tenant": tenant.lower(),
             "cloud": where.name,
             "parts": list(parts),

@@ -32,10 +32,12 @@ def session(deadline: float) -> requests.Session:
 
 class _Adapter(HTTPAdapter):
     def __init__(self, deadline: float) -> None:
-        plain = type("Pool", (HTTPConnectionPool,), {"ConnectionCls": type("Plain", (_Timed, HTTPConnection), {})})
-        secure = type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": type("Tls", (_Timed, HTTPSConnection), {})})
-        plain.ConnectionCls.deadline = secure.ConnectionCls.deadline = deadline
-        self._pools = {"http": plain, "https": secure}
+        plain = type("Plain", (_Timed, HTTPConnection), {"deadline": deadline})
+        secure = type("Tls", (_Timed, HTTPSConnection), {"deadline": deadline})
+        self._pools = {
+            "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("Pool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
         super().__init__(max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -55,6 +57,7 @@ class _Timed:
     """
 
     deadline = 0.0
+    sock: Any
 
     def getresponse(self) -> Any:
         late = threading.Event()
@@ -62,7 +65,7 @@ class _Timed:
         timer.daemon = True
         timer.start()
         try:
-            return super().getresponse()
+            return super().getresponse()  # type: ignore[misc]  # of the class that this is mixed into
         finally:
             timer.cancel()
             if late.is_set():

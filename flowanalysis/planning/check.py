@@ -41,7 +41,7 @@ def check_roles(
     >>> pairs = pd.DataFrame({"flow": ["a", "a", "b"], "right": ["x", "y", "y"]})
     >>> roles = pd.DataFrame({"role": [1, 1, 2], "column": ["x", "y", "y"]})
     >>> check_roles(pairs, roles, pd.DataFrame({"row": ["a", "b"], "role": [1, 2]}))
-    >>> check_roles(pairs, roles, pd.DataFrame({"row": ["a", "b"], "role": [1, 1]}))
+    >>> check_roles(pairs, roles, pd.DataFrame({"row": ["a", "b", "b"], "role": [1, 1, 2]}))
     Traceback (most recent call last):
     flowanalysis.errors.PlanError: Excess: role 1 gives 'x' to 'b', which does not need it (1 such assignments).
     """
@@ -59,7 +59,9 @@ def check_roles(
 class _Matrix:
     """A relation between two kinds of keys as a 0/1 matrix."""
 
-    def __init__(self, down: pd.Series, across: pd.Series, *, rows=None, columns=None) -> None:
+    def __init__(
+        self, down: pd.Series, across: pd.Series, *, rows: pd.Index | None = None, columns: pd.Index | None = None
+    ) -> None:
         self.rows = pd.Index(down.unique()) if rows is None else rows
         self.columns = pd.Index(across.unique()) if columns is None else columns
         at_row, at_column = self.rows.get_indexer(down), self.columns.get_indexer(across)

@@ -8,6 +8,7 @@ import numpy as np
 
 from flowanalysis.planning.kernel import Edge, Relation
 
+Flags = np.ndarray | np.bool  # what `all` over one axis is said to give
 PRODUCT = 4e9  # multiplications up to which neighbourhoods are counted exactly
 
 
@@ -73,7 +74,7 @@ class Component:
         by_rows = self.within(tall, self.assigned[tall].all(axis=0))
         return [by_rows, self.within(self.assigned[:, wide].all(axis=1), wide)]
 
-    def within(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    def within(self, rows: Flags, columns: Flags) -> np.ndarray:
         """Assignments in flagged rows and columns, ascending."""
         found = self.number[np.ix_(rows, columns)].ravel()
         return found[found >= 0]
@@ -95,7 +96,7 @@ class Component:
         left = self.number >= 0
         if open_ is not None:
             left[self.rows, self.columns] = open_
-        roles = []
+        roles: list[np.ndarray] = []
         while True:
             across, down = left.sum(1), left.sum(0)
             if not across.any():

@@ -11,7 +11,7 @@ number of roles, memberships and grants (weighted structural complexity with uni
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import reduce
 from heapq import heapify, heappop, heappush
 from operator import and_
@@ -21,6 +21,7 @@ from flowanalysis.planning.kernel import Relation, bits
 
 Role = tuple[int, int]  # bit set of rows, bit set of columns
 Sets = list[int]  # one bit set per role
+Weights = Sequence[int]  # originals that each distinct row or column stands for
 
 
 def weight(roles: Sequence[Role], row_weight: Sequence[int], column_weight: Sequence[int]) -> int:
@@ -77,7 +78,14 @@ def _all_grants(relation: Relation, roles: Sequence[Role]) -> list[Role]:
     return list(zip(rows, _thin(relation.rows_of, rows), strict=True))
 
 
-def _descend(relation, start, roles, row_weight, column_weight, clock) -> Iterator[list[Role]]:
+def _descend(
+    relation: Relation,
+    start: Callable[[Relation, Sequence[Role]], list[Role]],
+    roles: Sequence[Role],
+    row_weight: Weights,
+    column_weight: Weights,
+    clock: Clock,
+) -> Iterator[list[Role]]:
     """Yield lighter and lighter covers until no move helps."""
     if not clock.keep_going():
         return
@@ -96,7 +104,7 @@ def _descend(relation, start, roles, row_weight, column_weight, clock) -> Iterat
         before = now
 
 
-def _inherit(rows_of: Sequence[int], rows: Sets, columns: Sets, row_weight, column_weight) -> None:
+def _inherit(rows_of: Sequence[int], rows: Sets, columns: Sets, row_weight: Weights, column_weight: Weights) -> None:
     """Let members of one role join another where the grants given up weigh more. Changes both lists in place."""
     granted = _turned(columns, len(rows_of))
     for giver, grants in enumerate(columns):

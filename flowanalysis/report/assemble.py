@@ -77,7 +77,7 @@ def assemble(
     """
     parts, rules = Parts(), load_policy(policy)
     seen: Examination = parts.make(
-        "Findings", lambda: examine(tenant, rules, before and before.tenant), _nothing_examined()
+        "Findings", lambda: examine(tenant, rules, before.tenant if before else None), _nothing_examined()
     )
     found = scope(seen.findings)
     numbers = parts.make("Numbers", lambda: headlines(tenant, seen, scope), [])

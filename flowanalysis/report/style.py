@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from matplotlib.rcsetup import cycler
+
 SEVERITY = ("critical", "high", "medium", "low", "info")
 
 
@@ -90,7 +92,7 @@ def drawing(ink: Ink) -> AbstractContextManager[None]:
             "axes.spines.right": False,
             "axes.spines.left": False,
             "axes.axisbelow": True,
-            "axes.prop_cycle": mpl.cycler(color=ink.series),
+            "axes.prop_cycle": cycler(color=ink.series),
             "grid.color": ink.rule,
             "grid.linewidth": 0.7,
             "xtick.color": ink.muted,

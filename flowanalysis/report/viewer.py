@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import networkx as nx
 import pandas as pd
@@ -104,7 +105,7 @@ def _data(network: nx.MultiDiGraph) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028")
 
 
-def _about(node: dict) -> str:
+def _about(node: dict[str, Any]) -> str:
     more = f", {node['more']:,} edges more" if node.get("more") else ""
     return f"{node['kind'].replace('_', ' ')}{', ' + node['state'] if node.get('state') else ''}{more}"
 

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xlsxwriter
@@ -86,7 +87,7 @@ def _sheet_names(sheets: Mapping[str, pd.DataFrame]) -> dict[str, str]:
     return names
 
 
-def _write_sheet(sheet: object, frame: pd.DataFrame, note: str, head: object, body: object) -> None:
+def _write_sheet(sheet: Any, frame: pd.DataFrame, note: str, head: Any, body: Any) -> None:
     if len(frame) > ROWS - 2:
         raise ReportError(f"{sheet.name}: {len(frame):,} rows are more than Excel takes; write this table as CSV")
     top = 2 if note else 0
@@ -110,7 +111,7 @@ def _plain_values(column: pd.Series) -> list[object]:
     return [None if pd.isna(v) else v for v in column.astype(object)]
 
 
-def _write(sheet: object, row: int, column: int, value: object) -> None:
+def _write(sheet: Any, row: int, column: int, value: object) -> None:
     """One value by its type, so that nothing is guessed from its text."""
     if value is None:
         return

@@ -67,7 +67,7 @@ def _by_table(parts: Iterable[Part]) -> dict[str, list[Part]]:
 
 def readers() -> list[Reader]:
     """The readers in the order in which they are asked."""
-    return [import_module(f"{__name__}.{m}") for m in MODULES]  # type: ignore[misc]
+    return [import_module(f"{__name__}.{m}") for m in MODULES]
 
 
 def shapes() -> str:

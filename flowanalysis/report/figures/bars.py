@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flowanalysis.report.figures.base import (
@@ -76,7 +77,7 @@ def parts(
     return described(figure, f"{title or 'Bars'}. {whole:,} {unit} in {len(counted)} rows: {words}.")
 
 
-def _stack(ax, counted: pd.DataFrame, shades: Mapping[str, str], ink: Ink) -> None:
+def _stack(ax: Axes, counted: pd.DataFrame, shades: Mapping[str, str], ink: Ink) -> None:
     left = pd.Series(0, index=counted.index)
     widest = max(int(counted.sum(axis=1).max()), 1)
     for state in counted.columns:

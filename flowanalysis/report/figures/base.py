@@ -39,7 +39,9 @@ def picture(
     return drawn  # type: ignore[return-value]
 
 
-def _again(drawn: Callable[..., Figure], frame: pd.DataFrame, args: tuple, options: dict, mode: str) -> Figure:
+def _again(
+    drawn: Callable[..., Figure], frame: pd.DataFrame, args: tuple[Any, ...], options: dict[str, Any], mode: str
+) -> Figure:
     return drawn(frame, *args, **options, mode=mode)
 
 
@@ -84,7 +86,8 @@ def names(values: Iterable[object], *, width: int = LABEL) -> list[str]:
 
 def titled(ax: Axes, title: str, entries: Sequence[tuple[str, str]] = ()) -> None:
     """A statement over the picture, and on the next line what the colours mean; both flush with its left edge."""
-    figure = ax.figure
+    figure = ax.get_figure(root=True)
+    assert figure is not None
     size = ax.title.get_fontsize()
     second = "\n" if entries else ""  # keeps the line free on which the key stands
     figure.suptitle(label(title, width=96) + second, x=0.008, ha="left", fontsize=size, fontweight="bold")
@@ -117,7 +120,7 @@ def share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "none"
 
 
-def contrast(ink: Ink, colour: str) -> str:
+def contrast(ink: Ink, colour: Any) -> str:
     """Black or white, whichever reads better on the colour."""
     from matplotlib.colors import to_rgb
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -78,7 +79,7 @@ def colours(ink: Ink) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list(f"flowanalysis-{ink.name}", list(ink.ramp))
 
 
-def _frame_cells(ax, shape: tuple[int, int], ink: Ink) -> None:
+def _frame_cells(ax: Axes, shape: tuple[int, int], ink: Ink) -> None:
     ax.set_xticks(np.arange(-0.5, shape[1]), minor=True)
     ax.set_yticks(np.arange(-0.5, shape[0]), minor=True)
     ax.grid(which="minor", color=ink.paper, linewidth=1.6)

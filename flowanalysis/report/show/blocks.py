@@ -65,7 +65,9 @@ class Picture:
         image = f'<img src="data:image/png;base64,{light}" alt="{attribute(self.alt)}">'
         return f'<figure class="fa-picture"><picture>{source if dark else ""}{image}</picture></figure>'
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         about = {"alt": self.alt}
         if self._dark:
             about["dark"] = base64.b64encode(self._dark).decode("ascii")
@@ -188,10 +190,10 @@ def _tile(label: str, value: object, to: str) -> str:
     return f"<div><dt>{escape(label, width=None)}</dt><dd>{shown}</dd></div>"
 
 
-def _value(value: object, *, mark: bool) -> str:
+def _value(value: Any, *, mark: bool) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         try:
-            value = value.item()  # a numpy number
+            value = value.item()  # type: ignore[union-attr]  # a numpy number
         except AttributeError:
             return escape(value) if mark else "not known" if pd.isna(value) else str(value)
     return number(value)
