@@ -32,7 +32,7 @@ MAY_OPEN = {
     "loading": {"snapshot", "sources", "tenant"},
     "policy": GROUND,
     "analysis": GROUND | {"tenant", "codes", "matrices", "policy", "definitions"},
-    "planning": GROUND | {"tenant", "codes", "policy", "analysis", "definitions", "sources"},
+    "planning": GROUND | {"tenant", "codes", "policy", "analysis", "definitions", "sources", "register"},
     "register": GROUND | {"tenant", "policy", "analysis"},
     "exceptions": GROUND | {"policy"},
     "rules": GROUND | {"tenant", "codes", "matrices", "policy", "analysis", "planning", "register", "exceptions"},
@@ -80,7 +80,7 @@ def test_relative_imports_are_not_used():
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_rooms_and_functions_stay_small_enough_to_read(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= (700 if path.name == "schema.py" else 420)
+    assert lines <= 420
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef):
             body = node.body[1:] if ast.get_docstring(node) else node.body

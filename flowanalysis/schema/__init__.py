@@ -1,0 +1,123 @@
+"""Every table of a tenant, declared once: columns, types, keys, meaning.
+
+All rooms speak through these tables. Conventions:
+
+* ids are lower-case strings, so that joins are joins on equality; connectors are the last path
+  segment (``shared_sharepointonline``),
+* times are UTC, microseconds; flags are nullable; **NA means not known, never False**,
+* ``environment_id`` is ``NO_ENVIRONMENT`` for flows that come from a package or a file of their own,
+* a table that nobody collected is absent from ``Tenant.collected``; its frame is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import pandas as pd
+import pyarrow as pa
+
+from flowanalysis.errors import UnknownName
+from flowanalysis.schema import collection, directory, platform, rights
+from flowanalysis.schema.declare import ARROW, COUNT, FLAG, NUMBER, PANDAS, TEXT, TIME, Column, Table
+
+__all__ = [
+    "ARROW",
+    "COUNT",
+    "FLAG",
+    "NO_ENVIRONMENT",
+    "NUMBER",
+    "PANDAS",
+    "TABLES",
+    "TEXT",
+    "TIME",
+    "Column",
+    "Table",
+    "empty",
+    "frame",
+    "table",
+    "to_pandas",
+]
+
+NO_ENVIRONMENT = "(none)"
+TABLES: Mapping[str, Table] = MappingProxyType(
+    {t.name: t for room in (directory, platform, rights, collection) for t in room.TABLES}
+)
+
+
+def table(name: str) -> Table:
+    """The declaration of a table.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such table.
+
+    Examples
+    --------
+    >>> table("memberships").key
+    ('group_id', 'member_id', 'relation')
+    """
+    try:
+        return TABLES[name]
+    except KeyError:
+        raise UnknownName("table", name, TABLES) from None
+
+
+def empty(name: str) -> pd.DataFrame:
+    """The table without rows, every column typed."""
+    return frame(name, ())
+
+
+def frame(name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Table) -> pd.DataFrame:
+    """Rows as a frame of the table: all columns in order, typed, absent ones NA.
+
+    Parameters
+    ----------
+    name : str
+        Table.
+    rows : records, DataFrame or Arrow table
+        Columns that the table does not have are an error: a reader that invents one is wrong.
+
+    Examples
+    --------
+    >>> frame("memberships", [{"group_id": "g1", "member_id": "u1"}]).iloc[0]["relation"]
+    <NA>
+    """
+    spec = table(name)
+    if isinstance(rows, pa.Table):
+        return _from_arrow(spec, rows)
+    data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame.from_records(list(rows))
+    strange = [c for c in data.columns if c not in spec.kinds]
+    if strange:
+        raise UnknownName(f"column of {name}", strange[0], spec.names)
+    typed = {
+        c: _cast(data[c], PANDAS[k]) if c in data else pd.array([pd.NA] * len(data), dtype=PANDAS[k])
+        for c, k in spec.kinds.items()
+    }
+    return pd.DataFrame(typed, index=pd.RangeIndex(len(data)))
+
+
+def _cast(column: pd.Series, dtype: object) -> pd.array:
+    if column.dtype == dtype:
+        return column.array
+    if dtype == TIME:
+        return pd.to_datetime(column, utc=True, format="ISO8601").astype(TIME).array
+    return column.astype(dtype).array
+
+
+def _from_arrow(spec: Table, rows: pa.Table) -> pd.DataFrame:
+    strange = [c for c in rows.column_names if c not in spec.kinds]
+    if strange:
+        raise UnknownName(f"column of {spec.name}", strange[0], spec.names)
+    arrays = [
+        rows[c.name].cast(ARROW[c.kind]) if c.name in rows.column_names else pa.nulls(rows.num_rows, ARROW[c.kind])
+        for c in spec.columns
+    ]
+    return to_pandas(pa.table(arrays, schema=spec.arrow))
+
+
+def to_pandas(rows: pa.Table) -> pd.DataFrame:
+    """An Arrow table with the house's dtypes: Arrow-backed text, nullable flags and counts."""
+    known = {pa.string(): TEXT, pa.large_string(): TEXT, pa.bool_(): FLAG, pa.int64(): COUNT, pa.float64(): NUMBER}
+    return rows.to_pandas(types_mapper=known.get)
