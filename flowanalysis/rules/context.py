@@ -11,6 +11,7 @@ from flowanalysis import reference
 from flowanalysis.analysis import identities as people
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.gap import least_privilege_gap
+from flowanalysis.analysis.sensitivity import sensitivity
 from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy
 from flowanalysis.register import check_register
@@ -104,16 +105,7 @@ class Context:
     @cached_property
     def sensitivity(self) -> pd.Series:
         """Weight of one right on each resource, indexed by resource id: its own, else the policy's."""
-        rules, resources = self.policy.sensitivity, self.tenant.resources.drop_duplicates("resource_id")
-        known = pd.concat([resources["resource_id"], self.tenant.needs["resource"]]).dropna().unique()
-        ids = pd.Series(known, dtype=TEXT)
-        names = ids.map(resources.set_index("resource_id")["display_name"]).astype(TEXT).fillna("").str.lower()
-        words = (ids + " " + names).str.replace(r"[_/]", " ", regex=True)
-        weight = np.full(len(ids), float(rules["default"]))
-        for pattern in reversed(rules["patterns"]):
-            weight[people.matches(words, [pattern["match"]])] = next(v for k, v in pattern.items() if k != "match")
-        own = ids.map(resources.set_index("resource_id")["sensitivity"]).astype("Float64")
-        return own.fillna(pd.Series(weight, dtype="Float64")).astype(float).set_axis(ids)
+        return sensitivity(self.tenant, self.policy)
 
     def resolved(self, ids: pd.Series) -> pd.Series:
         """Ids with Dataverse user ids replaced by the identities they stand for."""

@@ -7,11 +7,10 @@ import pandas as pd
 
 from flowanalysis import matrices
 from flowanalysis.analysis.demand import demand, family_of
-from flowanalysis.analysis.identities import matches
 from flowanalysis.analysis.overlap import permission_overlap
 from flowanalysis.analysis.reach import Reach, reach
 from flowanalysis.lookup import text_by
-from flowanalysis.register import members
+from flowanalysis.register import purposes
 from flowanalysis.rules.base import Rule, no_rows, rows
 from flowanalysis.rules.context import Context
 from flowanalysis.schema import TEXT
@@ -26,24 +25,12 @@ def _accounts(context: Context) -> pd.Series:
     return ids[((context.band(ids) == "service") & alive).fillna(False).astype(bool)].sort_values(ignore_index=True)
 
 
-def purposes(context: Context, accounts: pd.Series) -> pd.Series:
-    """Purpose of each account by the policy's patterns over the register; accounts of different ones never merge."""
-    listed = context.tenant.register
-    told = pd.Series(listed["purpose"].array, index=members(context.tenant, listed["account"]))
-    told = told[told.index.notna() & ~told.index.duplicated()]
-    words = accounts.map(told).astype(TEXT).str.lower()
-    found = np.full(len(accounts), str(context.policy.purposes["unknown"]), dtype=object)
-    for pattern in reversed(context.policy.purposes["patterns"]):
-        found[matches(words, [pattern["match"]])] = next(v for k, v in pattern.items() if k != "match")
-    return pd.Series(found, index=accounts)
-
-
 def _merging(context: Context, cases: pd.DataFrame) -> pd.DataFrame:
     """Pairs (account, other) that policy lets merge, each account once, with the other that it fits best."""
     if cases.empty:
         return cases
     ids = pd.concat([cases["account"], cases["other"]]).drop_duplicates()
-    purpose = purposes(context, ids)
+    purpose = purposes(context.tenant, context.policy, ids)
     same = cases["account"].map(purpose) == cases["other"].map(purpose)
     return cases[same].sort_values(["account", "excess", "other"]).drop_duplicates("account")
 

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 import pandas as pd
 
-from flowanalysis import reference
+from flowanalysis.analysis.licences import licence_classes
 from flowanalysis.lookup import text_by
 from flowanalysis.rules.base import Rule, no_rows, rows
 from flowanalysis.rules.context import Context
 from flowanalysis.schema import TEXT
 
 __all__ = ["RULES"]
-
-
-def licence_classes(context: Context) -> pd.DataFrame:
-    """By identity, what its licences give: premium (yes, unknown, no) and requests (paid, unknown, seeded, none)."""
-    held = context.tenant.licences
-    part = held["sku_part_number"].fillna(
-        text_by(held["sku_id"], context.tenant.skus.drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"])
-    )
-    names = part.str.upper().astype(TEXT)
-    facts = reference.table("licence_rights")
-    patterns = [re.compile(re.escape(p).replace(r"\*", ".*") + r"\Z") for p in facts["sku"]]
-    found = {n: next((i for i, p in enumerate(patterns) if p.match(n)), -1) for n in names.dropna().unique()}
-    at = names.map(found).fillna(-1).astype(int).to_numpy()
-    premium = np.where(at < 0, "unknown", facts["premium"].to_numpy(object)[at])
-    requests = np.where(at < 0, "unknown", facts["requests"].to_numpy(object)[at])
-    flags = pd.DataFrame({"identity_id": held["identity_id"], "premium": premium, "requests": requests})
-    yes = flags.groupby("identity_id").agg(premium=("premium", set), requests=("requests", set)).reset_index()
-    yes["premium"] = yes["premium"].map(
-        lambda s: "yes" if "yes" in s else "unknown" if s & {"unknown", "app"} else "no"
-    )
-    yes["requests"] = yes["requests"].map(lambda s: next((c for c in ("paid", "unknown", "seeded") if c in s), "none"))
-    return yes.set_index("identity_id")
 
 
 def licence_unfit(context: Context) -> pd.DataFrame:
@@ -46,7 +22,7 @@ def licence_unfit(context: Context) -> pd.DataFrame:
     sure = ~flows["owner_source"].isin(["creator", "inventory"])
     # A button flow runs under the licence of whoever presses it.
     own_clock = ~flows["trigger_kind"].isin(["Button", "PowerApp", "PowerAppV2"])
-    licence = licence_classes(context)
+    licence = licence_classes(context.tenant)
     premium = text_by(owner, licence["premium"]).fillna("none").to_numpy(object)
     bare = premium == "none"
     unfit = context.premium & own_clock.to_numpy(bool) & np.isin(premium, ["no", "none"])
@@ -155,7 +131,7 @@ def _many_requests(context: Context) -> pd.DataFrame:
 def _allowance(context: Context, account: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Requests per day of each account, and whether that is only the least that is sure."""
     caps = context.policy.caps
-    kind = text_by(account, licence_classes(context)["requests"]).fillna("none")
+    kind = text_by(account, licence_classes(context.tenant)["requests"]).fillna("none")
     kind = kind.mask((context.kind(account) == "service_principal").fillna(False), "unlicensed")
     amount = {"paid": caps["requests_paid"], "seeded": caps["requests_seeded"], "none": caps["requests_seeded"]}
     amount |= {"unlicensed": caps["requests_unlicensed"], "unknown": caps["requests_paid"]}
