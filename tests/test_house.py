@@ -140,7 +140,8 @@ def test_tenant_text_becomes_html_in_one_place_only():
 
 SECRET = re.compile(
     r"(eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,})|(-----BEGIN [A-Z ]*PRIVATE KEY)|(\bAccountKey=[A-Za-z0-9+/=]{40,})"
-    r"|(\b[A-Za-z0-9]{3}8Q~[A-Za-z0-9_.~-]{34})"
+    r"|(\b[A-Za-z0-9]{3}8Q~[A-Za-z0-9_.~-]{34})|(\bAKIA[0-9A-Z]{16}\b)|(\bgh[pousr]_[A-Za-z0-9]{36})"
+    r"|([?&](?:sig|code)=[A-Za-z0-9%+/_-]{30,})|(\bBearer [A-Za-z0-9._-]{30,})"
 )
 ELSEWHERE = re.compile(r"(/home/\w+/|/root/|[A-Z]:\\Users\\(?!you\b))")
 
@@ -162,10 +163,23 @@ def test_no_secret_and_no_path_of_one_machine_is_tracked():
         ):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        inside_tests = path.is_relative_to(ROOT / "tests")
-        if (SECRET.search(text) and not inside_tests) or (ELSEWHERE.search(text) and not inside_tests):
+        # tests plant their secrets at run time, so that a scanner of the repository stays silent
+        if SECRET.search(text) or (ELSEWHERE.search(text) and not path.is_relative_to(ROOT / "tests")):
             faults.append(str(path.relative_to(ROOT)))
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("https://host.example/in?a=1&", "sig=", "Ab1-" * 10),
+        ("Authorization: Bear", "er ", "x.y-" * 10),
+        ("Abc8", "Q~", "a" * 34),
+        ("-----BEGIN ", "PRIVATE KEY"),
+    ],
+)
+def test_the_search_for_secrets_finds_them(parts):
+    assert SECRET.search("".join(parts))
 
 
 def test_ci_and_readme_give_the_same_test_command():
