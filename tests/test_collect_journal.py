@@ -31,7 +31,7 @@ def tenant() -> FakeTenant:
     groups = [{"id": f"g-{n}", "displayName": f"Group {n}", "groupTypes": []} for n in range(3)]
     lists = {
         ("graph", USERS): [{"id": f"u-{n:03d}", "displayName": f"Person {n}"} for n in range(100)],
-        ("graph", "/v1.0/groups"): groups,
+        ("graph", "/beta/groups"): groups,
     }
     for n in range(3):
         members = [{"@odata.type": "#microsoft.graph.user", "id": f"u-{m:03d}"} for m in range(n, 100, 3)]

@@ -27,7 +27,7 @@ def people(count: int) -> list[dict]:
 
 
 def directory(count: int = 45, groups: int = 0) -> FakeTenant:
-    lists = {USERS: people(count), ("graph", "/v1.0/groups"): [{"id": f"g-{n}"} for n in range(groups)]}
+    lists = {USERS: people(count), ("graph", "/beta/groups"): [{"id": f"g-{n}"} for n in range(groups)]}
     for n in range(groups):
         lists["graph", f"/v1.0/groups/g-{n}/members"] = [{"@odata.type": "#microsoft.graph.user", "id": f"u-{n}"}]
         lists["graph", f"/v1.0/groups/g-{n}/owners"] = []
@@ -206,7 +206,7 @@ def test_twenty_refusals_without_an_answer_end_the_asking(tmp_path):
 def platform(groups: list[dict] | None = None) -> FakeTenant:
     """Two environments, one without flow runtime, one flow with a group as co-owner."""
     served = directory(groups=0)
-    served.lists["graph", "/v1.0/groups"] = groups or []
+    served.lists["graph", "/beta/groups"] = groups or []
     environment = {"environment": {"name": "env-1"}}
     served.lists |= {
         ("bap", BAP): [{"name": "env-1", "properties": {}}, {"name": "env-2", "properties": {}}],

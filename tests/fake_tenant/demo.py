@@ -13,7 +13,7 @@ from fake_tenant.server import FakeTenant
 GRAPH = {
     "users-*.json": "/v1.0/users",
     "deleted-users.json": "/v1.0/directory/deletedItems/microsoft.graph.user",
-    "groups.json": "/v1.0/groups",
+    "groups.json": "/beta/groups",
     "service-principals.json": "/v1.0/servicePrincipals",
     "oauth2-grants.json": "/v1.0/oauth2PermissionGrants",
     "role-definitions.json": "/beta/roleManagement/directory/roleDefinitions",
