@@ -25,6 +25,13 @@ PATTERN_LISTS = frozenset(
     | {"critical_names"}
 )
 SHARES = frozenset({"service", "review", "share", "containment"})
+# Lists of tables: the entries that each must have, and those that it may have.
+TABLE_LISTS = {
+    "pinned": (frozenset({"flow", "account"}), frozenset({"flow", "account"})),
+    "forbidden": (frozenset({"account"}), frozenset({"flow", "account"})),
+    "conflicts": (frozenset({"left", "right"}), frozenset({"left", "right"})),
+}
+CHOICES = {"planning.service_principals": ("allow", "require")}
 LIMIT = 1_000_000  # bytes of a policy file; a larger one is not a policy
 
 
@@ -36,7 +43,7 @@ class Policy:
     ----------
     rules : mapping
         Rule id to its thresholds; ``enabled`` is one of them.
-    identities, business_flows, severity, caps, sensitivity, purposes : mapping
+    identities, business_flows, severity, caps, sensitivity, purposes, planning : mapping
         The sections of the policy file.
     source : str
         Where the company's part came from; ``default`` without one.
@@ -49,6 +56,7 @@ class Policy:
     caps: Mapping[str, int]
     sensitivity: Mapping[str, Any]
     purposes: Mapping[str, Any]
+    planning: Mapping[str, Any]
     source: str = "default"
 
     def threshold(self, rule: str, name: str) -> Any:
@@ -155,6 +163,9 @@ def _check(value: Any, *, place: str, file: str) -> None:
     elif place.startswith("severity.base."):
         if value not in SEVERITIES:
             raise UnknownName(f"severity in {where}", value, SEVERITIES)
+    elif place in CHOICES:
+        if value not in CHOICES[place]:
+            raise UnknownName(f"choice in {where}", value, CHOICES[place])
     elif isinstance(value, (int, float)):
         top = 1 if name in SHARES or ".weights." in place or ".dampers." in place else float("inf")
         if not 0 <= value <= top:
@@ -164,6 +175,9 @@ def _check(value: Any, *, place: str, file: str) -> None:
 
 
 def _check_list(value: list[Any], *, name: str, where: str) -> None:
+    if name in TABLE_LISTS:
+        _check_tables(value, name=name, where=where)
+        return
     for entry in value:
         pattern: Any = entry if name in PATTERN_LISTS else None
         if name == "patterns":
@@ -172,11 +186,28 @@ def _check_list(value: list[Any], *, name: str, where: str) -> None:
             pattern = entry["match"]
         elif not isinstance(entry, str):
             raise PolicyError(f"a text is needed, not {entry!r}", where=where)
-        try:
-            # The engine that will run it: linear in the text whatever the pattern, so no look-around.
-            pc.match_substring_regex(pa.scalar(""), pattern or "")
-        except (pa.ArrowInvalid, TypeError) as error:
-            raise PolicyError(f"{pattern!r} is not a pattern: {error}", where=where) from None
+        _check_pattern(pattern or "", where)
+
+
+def _check_tables(value: list[Any], *, name: str, where: str) -> None:
+    """Entries are tables of texts with the right names; the sides of a conflict are patterns."""
+    needed, known = TABLE_LISTS[name]
+    for entry in value:
+        if not isinstance(entry, Mapping) or not needed <= set(entry) <= known:
+            raise PolicyError(f"each entry needs {' and '.join(f'`{k}`' for k in sorted(needed))}", where=where)
+        for text in entry.values():
+            if not isinstance(text, str):
+                raise PolicyError(f"a text is needed, not {text!r}", where=where)
+            if name == "conflicts":
+                _check_pattern(text, where)
+
+
+def _check_pattern(pattern: Any, where: str) -> None:
+    """Try the engine that will run it: linear in the text whatever the pattern, so no look-around."""
+    try:
+        pc.match_substring_regex(pa.scalar(""), pattern)
+    except (pa.ArrowInvalid, TypeError) as error:
+        raise PolicyError(f"{pattern!r} is not a pattern: {error}", where=where) from None
 
 
 def _frozen(value: Any) -> Any:
