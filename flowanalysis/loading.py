@@ -27,5 +27,16 @@ def load(*paths: str | Path, progress: bool = False) -> Tenant:
         When the snapshot is incomplete or was changed.
     """
     if len(paths) == 1 and is_snapshot(paths[0]):
-        return open_snapshot(paths[0])
+        return _kept.get(Path(paths[0]).resolve()) or open_snapshot(paths[0])
     return read(*paths, progress=progress).tenant()
+
+
+_kept: dict[Path, Tenant] = {}
+
+
+def keep_open(place: str | Path) -> Tenant:
+    """Open a snapshot for good: until this process ends, `load` gives the same tenant for it.
+
+    For the process that notebooks are copied from; what a notebook's analyses remember is then there already.
+    """
+    return _kept.setdefault(Path(place).resolve(), open_snapshot(place))

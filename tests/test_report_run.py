@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
+from flowanalysis import schema
 from flowanalysis.errors import ReportError, UnknownName
-from flowanalysis.report import notebook, record, run, worker
+from flowanalysis.findings import examine
+from flowanalysis.report import notebook, processes, record, run, seen, worker
 from flowanalysis.report.page import Frame, page, policy
 from flowanalysis.report.style import page_css
+from flowanalysis.tenant import Tenant
 
 FRAME = Frame("Tailwind Traders", "2026-10")
 
@@ -28,16 +33,22 @@ def a_notebook(folder, *cells, name="01_thing", parameters='data: str = ""  # ex
     return path
 
 
-def ended(tmp_path, *cells, cell_timeout=60, **given):
+def ended(tmp_path, *notebooks, cell_timeout=60):
+    """Run notebooks of some cells each; their statuses by name, and the folder that received them."""
     for folder in ("out", "work", "suite"):
         (tmp_path / folder).mkdir()
-    suite = [notebook.read(a_notebook(tmp_path / "suite", *cells, **given))]
+    paths = [a_notebook(tmp_path / "suite", *cells, name=f"{n:02}_thing") for n, cells in enumerate(notebooks, 1)]
     # The folder of a report is relative, as by default; kernels work elsewhere.
     with contextlib.chdir(tmp_path):
-        [status] = run.run_notebooks(
-            suite, Path("out"), {"data": "x"}, FRAME, work=tmp_path / "work", cell_timeout=cell_timeout
+        statuses = run.run_notebooks(
+            [notebook.read(p) for p in paths],
+            Path("out"),
+            {"data": "x"},
+            FRAME,
+            work=tmp_path / "work",
+            cell_timeout=cell_timeout,
         )
-    return status, tmp_path / "out"
+    return statuses, tmp_path / "out"
 
 
 def test_title_question_and_parameters_are_read_without_running(tmp_path):
@@ -65,37 +76,119 @@ def test_an_unknown_notebook_gets_a_hint(root):
         notebook.suite(root / "notebooks", ["ownersip"])
 
 
-@pytest.mark.slow
-def test_a_notebook_that_ends_well_leaves_page_tables_and_no_place_of_this_machine(tmp_path):
-    cell = (
-        "import pandas as pd\nfrom flowanalysis.report import show\n"
-        "show.table(pd.DataFrame({'a': ['<b>', '=1+1']}), 'things', 'Things')"
-    )
-    status, out = ended(tmp_path, cell)
+WELL = (
+    "import pandas as pd\nfrom flowanalysis.report import show\n"
+    "show.table(pd.DataFrame({'a': ['<b>', '=1+1']}), 'things', 'Things')"
+)
+CHANGE = "import os, pandas as pd\npd.changed = 1\nos.environ['CHANGED'] = '1'\nos.chdir('/')"
+LOOK = "import os, pandas as pd\nassert not (hasattr(pd, 'changed') or 'CHANGED' in os.environ or os.getcwd() == '/')"
+BADLY = [
+    ("raise ValueError('bad <b> thing')", worker.FAILED, "ValueError: bad <b> thing"),
+    ("import sys; sys.exit(0)", worker.LEFT_EARLY, "before its last cell"),
+    ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", worker.KERNEL_DIED, "memory"),
+    ("import time; time.sleep(60)", worker.TIMED_OUT, "longer than"),
+    # The kernel's parent is the process that runs the notebook.
+    ("import os, signal; os.kill(os.getppid(), signal.SIGKILL)", worker.KERNEL_DIED, "left no word"),
+]
+
+
+def ended_well(status, out, tmp_path):
     assert status.status == worker.COMPLETED, status
-    html = (out / "01_thing.html").read_text(encoding="utf-8")
+    html = (out / f"{status.notebook}.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;" in html
     assert "<b>=" not in html
     assert "'=1+1" in (out / "tables" / "things.csv").read_text(encoding="utf-8-sig")
-    assert str(tmp_path) not in json.dumps(nbformat.read(out / "01_thing.ipynb", as_version=4)["metadata"])
+    assert str(tmp_path) not in json.dumps(nbformat.read(out / f"{status.notebook}.ipynb", as_version=4)["metadata"])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cell", "status", "words"),
-    [
-        ("raise ValueError('bad <b> thing')", worker.FAILED, "ValueError: bad <b> thing"),
-        ("import sys; sys.exit(0)", worker.LEFT_EARLY, "before its last cell"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", worker.KERNEL_DIED, "memory"),
-        ("import time; time.sleep(60)", worker.TIMED_OUT, "longer than"),
-    ],
-)
-def test_a_notebook_that_ends_badly_is_named_and_kept(tmp_path, cell, status, words):
-    ended_as, out = ended(tmp_path, "print('before')", cell, "print('after')", cell_timeout=5)
-    assert (ended_as.status, words in ended_as.problem) == (status, True), ended_as
-    html = (out / "01_thing.html").read_text(encoding="utf-8")
-    assert "did not run to its end" in html
-    assert "<b> thing" not in html
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_notebook_that_ends_badly_is_named_and_kept_and_touches_no_other(tmp_path, monkeypatch, copies):
+    if copies and not processes.COPIES:
+        pytest.skip("this system copies no process")
+    monkeypatch.setattr(processes, "COPIES", copies)
+    # From nothing each one takes seconds: there, one bad end stands for all.
+    badly = BADLY if copies else BADLY[2:3]
+    bad = [("print('before')", cell, "print('after')") for cell, _, _ in badly]
+    statuses, out = ended(tmp_path, *bad, (CHANGE,), (LOOK, WELL), cell_timeout=6)
+    for status, (_, expected, words) in zip(statuses, badly, strict=False):
+        assert (status.status, words in status.problem) == (expected, True), status
+        if "left no word" in words:
+            continue
+        html = (out / f"{status.notebook}.html").read_text(encoding="utf-8")
+        assert "did not run to its end" in html
+        assert "<b> thing" not in html
+    ended_well(statuses[-1], out, tmp_path)
+
+
+class Slow:
+    """A process that runs for some looks, or for ever."""
+
+    def __init__(self, looks):
+        self.looks, self.killed = looks, False
+
+    def poll(self):
+        self.looks -= 1
+        return 0 if self.looks < 0 or self.killed else None
+
+    def kill(self):
+        self.killed = True
+
+    def wait(self):
+        return 0
+
+
+def test_never_more_processes_than_asked_for_and_each_end_is_told_once():
+    live, most = [], []
+
+    def start(file):
+        live.append(Slow(int(file.name)))
+        most.append(sum(1 for p in live if p.looks >= 0))
+        return live[-1]
+
+    files = [Path(str(n)) for n in (3, 1, 2, 0, 2)]
+    told = list(processes.in_turn(files, start, jobs=2, timeout=60))
+    assert sorted(told) == sorted((f, 0) for f in files)
+    assert max(most) == 2
+
+
+def test_what_takes_too_long_is_killed_and_told():
+    slow = Slow(10**9)
+    assert list(processes.in_turn([Path("x")], lambda _: slow, jobs=1, timeout=0.05)) == [(Path("x"), None)]
+    assert slow.killed
+
+
+def test_nothing_runs_on_when_the_run_is_broken_off():
+    slow = Slow(10**9)
+    ends = processes.in_turn([Path("x"), Path("y")], lambda f: slow if f.name == "x" else Slow(0), jobs=2, timeout=60)
+    assert next(ends) == (Path("y"), 0)
+    ends.close()
+    assert slow.killed
+
+
+def test_what_a_warm_process_leaves_undone_runs_from_nothing(tmp_path, monkeypatch):
+    def dead(order):
+        told = json.dumps([str(tmp_path / "a.json"), 0])
+        return subprocess.Popen([sys.executable, "-c", f"print({told!r})"], stdout=subprocess.PIPE, text=True)
+
+    monkeypatch.setattr(processes, "COPIES", True)
+    monkeypatch.setattr(processes, "_warm_one", dead)
+    monkeypatch.setattr(processes, "fresh", lambda file: Slow(0))
+    files = [tmp_path / f"{name}.json" for name in "abc"]
+    with processes.running(files, jobs=2, timeout=60) as ends:
+        assert [file.stem for file, _ in ends] == ["a", "b", "c"]
+
+
+def test_an_examination_is_made_once_and_nobody_changes_anothers(monkeypatch):
+    made = []
+    monkeypatch.setattr(seen, "apply_rules", lambda *given: made.append(given) or examine(*given))
+    tenant, before = (Tenant({"groups": schema.frame("groups", [{"group_id": "g"}])}) for _ in range(2))
+    first = seen.examined(tenant)
+    del first.findings["advice"]
+    assert "advice" in seen.examined(tenant).findings
+    assert len(made) == 1
+    seen.examined(tenant, None, before)
+    assert len(made) == 2
 
 
 def test_pages_allow_exactly_their_own_script_and_style():

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from typing import Any
 import pandas as pd
 
 from flowanalysis import schema
-from flowanalysis.findings import Examination, examine
+from flowanalysis.findings import Examination
 from flowanalysis.policy import load_policy
 from flowanalysis.report import figures, index, record, show, viewer
 from flowanalysis.report.frames import moved, moves, named
 from flowanalysis.report.headlines import Headline, headlines
 from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.scope import Scope
+from flowanalysis.report.seen import examined
 from flowanalysis.report.workbook import write_workbook
 from flowanalysis.report.worker import Status
 from flowanalysis.tenant import Tenant
@@ -55,18 +56,32 @@ class Parts:
             return otherwise
 
 
-def assemble(
+@dataclass
+class Made:
+    """What can be made of the data before any notebook has ended."""
+
+    parts: Parts
+    seen: Examination
+    found: pd.DataFrame
+    numbers: list[Headline]
+    coverage: pd.DataFrame
+    old: Mapping[str, int | None]
+    old_month: str
+    picture: str
+    files: dict[str, str]
+
+
+def prepare(
     tenant: Tenant,
     before: Before | None,
     scope: Scope,
     frame: Frame,
-    statuses: list[Status],
     draft: Path,
     *,
     out: Path,
     policy: Path | None,
-) -> dict[str, Any]:
-    """Write all that is no notebook; what run.json keeps of it.
+) -> Made:
+    """Findings, numbers, last month's numbers, the picture of changes and the graph; needs no notebook.
 
     Parameters
     ----------
@@ -76,39 +91,52 @@ def assemble(
         Folder of the reports, where last month's numbers are looked for.
     """
     parts, rules = Parts(), load_policy(policy)
-    seen: Examination = parts.make(
-        "Findings", lambda: examine(tenant, rules, before.tenant if before else None), _nothing_examined()
-    )
+    past = before.tenant if before else None
+    seen: Examination = parts.make("Findings", lambda: examined(tenant, rules, past), _nothing_examined())
     found = scope(seen.findings)
     numbers = parts.make("Numbers", lambda: headlines(tenant, seen, scope), [])
-    then = parts.make("Findings of last month", lambda: examine(before.tenant, rules)) if before else None
+    then = parts.make("Findings of last month", lambda: examined(past, rules)) if past else None
     old, old_month = parts.make("Last month", lambda: previous_numbers(frame, out, before, then), ({}, ""))
     coverage = parts.make("Coverage", lambda: coverage_of(tenant), pd.DataFrame(columns=COVERAGE))
-    _tables(draft, numbers, found, seen, coverage)
     picture = parts.make("Changes", lambda: _changes(frame, seen, scope, before, then), "")
-    files = _files(parts, tenant, scope, found, frame, draft)
+    files = parts.make("Graph", lambda: _graph(tenant, scope, found, frame, draft), {})
+    return Made(parts, seen, found, numbers, coverage, old, old_month, picture, files)
+
+
+def assemble(made: Made, tenant: Tenant, frame: Frame, statuses: list[Status], draft: Path) -> dict[str, Any]:
+    """Write what stands around the notebooks; what run.json keeps of it.
+
+    Parameters
+    ----------
+    made : Made
+        From :func:`prepare`.
+    statuses : list of Status
+        How the notebooks ended.
+    """
+    _tables(draft, made.numbers, made.found, made.seen, made.coverage)
+    files = made.files | _files(made.parts, tenant, made.found, frame, draft)
     over = index.Overview(
         frame=frame,
         as_of=tenant.as_of,
-        coverage=coverage,
+        coverage=made.coverage,
         collected=sorted(tenant.collected),
         not_collected=[t for t in schema.TABLES if t not in tenant.collected and t not in NOT_EXPECTED],
-        headlines=numbers,
-        findings=found,
+        headlines=made.numbers,
+        findings=made.found,
         statuses=statuses,
-        before=old,
-        before_month=old_month,
-        problems=parts.problems,
+        before=made.old,
+        before_month=made.old_month,
+        problems=made.parts.problems,
         files=files,
-        picture=picture,
+        picture=made.picture,
     )
     (draft / "index.html").write_text(index.html(over), encoding="utf-8")
     return {
         "tenant": tenant.name,
         "as_of": tenant.as_of.isoformat(),
-        "headlines": {h.name: h.value for h in numbers},
-        "findings": {str(k): int(v) for k, v in found["severity"].value_counts().items()},
-        "problems": parts.problems,
+        "headlines": {h.name: h.value for h in made.numbers},
+        "findings": {str(k): int(v) for k, v in made.found["severity"].value_counts().items()},
+        "problems": made.parts.problems,
     }
 
 
@@ -176,12 +204,9 @@ def _tables(
     record.table("rules", seen.answerable, caption="Which rules the data can answer", to=draft)
 
 
-def _files(
-    parts: Parts, tenant: Tenant, scope: Scope, found: pd.DataFrame, frame: Frame, draft: Path
-) -> dict[str, str]:
-    """Graph, work lists and workbook; file to what it is."""
+def _files(parts: Parts, tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) -> dict[str, str]:
+    """Work lists and workbook; file to what it is."""
     files: dict[str, str] = {}
-    files |= parts.make("Graph", lambda: _graph(tenant, scope, found, frame, draft), {})
     files |= parts.make("Work lists", lambda: worklists(tenant, found, frame, draft), {})
     files |= parts.make("Workbook", lambda: _workbook(draft, frame), {})
     files |= {

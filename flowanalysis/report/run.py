@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import platform
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +19,8 @@ import pandas as pd
 from flowanalysis import __version__, places
 from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.loading import load
-from flowanalysis.report import assemble, notebook, publish, worker
+from flowanalysis.policy import load_policy
+from flowanalysis.report import assemble, notebook, processes, publish, worker
 from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.page import Frame, Link
 from flowanalysis.report.scope import Scope
@@ -157,6 +155,7 @@ def _build(
     tick: Tick,
 ) -> None:
     started = time.time()
+    load_policy(request.policy)  # one that cannot be read ends the run now, not after the notebooks
     scope = scope_of(tenant, environment=request.environment, department=request.department)
     frame = Frame(
         tenant=tenant_name(tenant),
@@ -179,14 +178,15 @@ def _build(
         told = {str(data): "; ".join(map(as_named, request.paths))}
         if request.previous:
             told[str(earlier)] = as_named(request.previous)
-        statuses = run_notebooks(
-            suite, draft, parameters, frame, work=Path(work), jobs=request.jobs, tick=tick, told=told
-        )
+        files = {_order(one, draft, parameters, frame, Path(work), told=told): one.name for one in suite}
+        with _running(files, parameters, request.jobs) as ends:
+            tick("findings and overview")
+            past = assemble.Before(before, _same_scope(before, request)) if before is not None else None
+            made = assemble.prepare(tenant, past, scope, frame, draft, out=out, policy=request.policy)
+            statuses = _statuses(ends, files, tick)
     frame = _mark_broken(frame, statuses, draft)
-    tick("findings and overview")
-    past = assemble.Before(before, _same_scope(before, request)) if before is not None else None
-    summary = assemble.assemble(tenant, past, scope, frame, statuses, draft, out=out, policy=request.policy)
     tick("files")
+    summary = assemble.assemble(made, tenant, frame, statuses, draft)
     if request.pdf:
         summary["pdf"] = assemble.pdf(draft)
     manifest = _manifest(request, statuses, started) | summary
@@ -241,38 +241,55 @@ def run_notebooks(
     told : mapping, optional
         Places of this run to the places as the analyst named them, which the executed notebook shows.
     """
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        waiting = {}
-        for one in suite:
-            mine = {k: v for k, v in parameters.items() if k in one.parameters}
-            job = worker.Job(str(one.path), str(draft.resolve()), mine, asdict(frame), cell_timeout, dict(told or {}))
-            waiting[pool.submit(_one, job, work)] = one.name
-        done = {}
-        for future in as_completed(waiting):
-            done[waiting[future]] = future.result()
-            tick(waiting[future])
-    return [done[one.name] for one in suite]
+    files = {_order(n, draft, parameters, frame, work, told=told, cell_timeout=cell_timeout): n.name for n in suite}
+    with _running(files, parameters, jobs) as ends:
+        return _statuses(ends, files, tick)
 
 
-def _one(job: worker.Job, work: Path) -> worker.Status:
-    name = Path(job.notebook).stem
-    file = work / f"{name}.json"
+def _running(
+    files: Mapping[Path, str], parameters: Mapping[str, object], jobs: int
+) -> contextlib.AbstractContextManager[processes.Ends]:
+    opened = {k: str(parameters.get(k, "")) for k in ("data", "previous", "policy")}
+    return processes.running(list(files), jobs=jobs, timeout=NOTEBOOK_TIMEOUT, opened=opened)
+
+
+def _statuses(ends: processes.Ends, files: Mapping[Path, str], tick: Tick) -> list[worker.Status]:
+    """How each notebook ended, in the order of the suite."""
+    done = {}
+    for file, code in ends:
+        done[files[file]] = _status(file, code)
+        tick(files[file])
+    return [done[name] for name in files.values()]
+
+
+def _order(
+    one: notebook.Notebook,
+    draft: Path,
+    parameters: Mapping[str, object],
+    frame: Frame,
+    work: Path,
+    *,
+    told: Mapping[str, str] | None = None,
+    cell_timeout: int = 600,
+) -> Path:
+    """The job of a notebook as a file."""
+    mine = {k: v for k, v in parameters.items() if k in one.parameters}
+    job = worker.Job(str(one.path), str(draft.resolve()), mine, asdict(frame), cell_timeout, dict(told or {}))
+    file = work / f"{one.name}.json"
     file.write_text(json.dumps(asdict(job)), encoding="utf-8")
-    log = work / f"{name}.log"
-    environment = os.environ | {"PYTHONUTF8": "1", "PYTHONHASHSEED": "0", "MPLBACKEND": "agg"}
-    command = [sys.executable, "-m", "flowanalysis.report.worker", str(file)]
-    with log.open("wb") as output:
-        try:
-            ended = subprocess.run(
-                command, stdout=output, stderr=subprocess.STDOUT, timeout=NOTEBOOK_TIMEOUT, env=environment, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return worker.Status(name, worker.TIMED_OUT, NOTEBOOK_TIMEOUT, f"took longer than {NOTEBOOK_TIMEOUT} s")
+    return file
+
+
+def _status(file: Path, code: int | None) -> worker.Status:
+    """What a job left as its status; without a word from it, what its end tells."""
     told = file.with_suffix(".status")
-    if not told.is_file():
-        problem = f"The process of the notebook ended with code {ended.returncode} and left no word; too little memory?"
-        return worker.Status(name, worker.KERNEL_DIED, 0.0, problem)
-    return worker.Status(**json.loads(told.read_text(encoding="utf-8")))
+    if told.is_file():
+        return worker.Status(**json.loads(told.read_text(encoding="utf-8")))
+    if code is None:
+        problem = f"took longer than {NOTEBOOK_TIMEOUT} s"
+        return worker.Status(file.stem, worker.TIMED_OUT, NOTEBOOK_TIMEOUT, problem)
+    problem = f"The process of the notebook ended with code {code} and left no word; too little memory?"
+    return worker.Status(file.stem, worker.KERNEL_DIED, 0.0, problem)
 
 
 def _manifest(request: Request, statuses: list[worker.Status], started: float) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
+from flowanalysis.findings import Examination
 from flowanalysis.findings import examine as apply_rules
 from flowanalysis.loading import load
 from flowanalysis.places import place
@@ -73,5 +75,19 @@ def examine(tenant: Tenant, here: Scope | None = None, *, policy: str = "", prev
     """
     rules = load_policy(place(policy)) if policy else load_policy()
     before = load(place(previous)) if previous else None
-    result = apply_rules(tenant, rules, before)
+    result = examined(tenant, rules, before)
     return Seen(named((here or Scope())(result.findings), tenant), result.answerable, rules, before)
+
+
+_EXAMINED: WeakKeyDictionary[Tenant, list[tuple[Policy, Tenant | None, Examination]]] = WeakKeyDictionary()
+
+
+def examined(tenant: Tenant, policy: Policy | None = None, before: Tenant | None = None) -> Examination:
+    """Findings, evidence and coverage, found once for a tenant, its policy and its month before."""
+    rules = policy or load_policy()
+    known = _EXAMINED.setdefault(tenant, [])
+    met = next((result for p, b, result in known if p == rules and b is before), None)
+    if met is None:
+        met = apply_rules(tenant, rules, before)
+        known.append((rules, before, met))
+    return Examination(*(getattr(met, f.name).copy(deep=False) for f in fields(met)))

@@ -48,14 +48,22 @@ class Status:
     parameters: dict[str, object] = field(default_factory=dict)
 
 
-def run(job: Job) -> Status:
-    """Run a notebook and write its executed copy and its page, whether it ends well or not."""
+def run(job: Job, *, kernels: type | None = None) -> Status:
+    """Run a notebook and write its executed copy and its page, whether it ends well or not.
+
+    Parameters
+    ----------
+    job : Job
+        What to run.
+    kernels : type, optional
+        Class of the kernel manager. Default: the one of nbclient, which starts a kernel from nothing.
+    """
     source = notebooks.read(Path(job.notebook))
     parameters = notebooks.check_parameters(source, job.parameters)
     folder = Path(job.folder)
     os.environ[record.VARIABLE] = str(folder)
     started = time.monotonic()
-    executed, status, problem, cell = _execute(source, folder, parameters, job.cell_timeout)
+    executed, status, problem, cell = _execute(source, folder, parameters, job.cell_timeout, kernels)
     shown = {k: job.told.get(str(v), v) for k, v in parameters.items()}
     result = Status(source.name, status, round(time.monotonic() - started, 2), problem, cell, shown)
     if executed is not None:
@@ -67,7 +75,7 @@ def run(job: Job) -> Status:
 
 
 def _execute(
-    source: notebooks.Notebook, folder: Path, parameters: dict[str, object], cell_timeout: int
+    source: notebooks.Notebook, folder: Path, parameters: dict[str, object], cell_timeout: int, kernels: type | None
 ) -> tuple[Any, str, str, int | None]:
     """The executed notebook as far as it came, its status, the problem in words, and the cell."""
     import nbformat
@@ -87,6 +95,7 @@ def _execute(
             cwd=str(source.path.parent),
             execution_timeout=cell_timeout,
             config=_encrypted(),
+            **({"kernel_manager_class": kernels} if kernels else {}),
         )
     except PapermillExecutionError as error:
         left = error.ename == "SystemExit"
@@ -133,13 +142,18 @@ def _encrypted() -> Any:
     return Config({"KernelManager": wanted, "AsyncKernelManager": wanted})
 
 
-def main(path: str) -> None:
+# jsonschema, when it finds this library, has it build a grammar of addresses for two seconds; notebooks hold none.
+UNUSED = "rfc3987_syntax"
+
+
+def main(path: str, *, kernels: type | None = None) -> None:
     """Run the job in a file; the status goes beside it, also when the job itself is wrong."""
+    sys.modules.setdefault(UNUSED, None)  # type: ignore[arg-type]
     warnings.filterwarnings("ignore", message="Jupyter is migrating its paths", category=DeprecationWarning)
     file = Path(path)
     job = Job(**json.loads(file.read_text(encoding="utf-8")))
     try:
-        status = run(job)
+        status = run(job, kernels=kernels)
     except Exception as error:  # whatever it is, the report must name it
         traceback.print_exc()
         status = Status(Path(job.notebook).stem, FAILED, 0.0, plain(f"{type(error).__name__}: {error}"))
