@@ -226,9 +226,10 @@ def _excess(tenant: Tenant, found: Reach, needed: Demand) -> pd.DataFrame:
 
 def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> pd.DataFrame:
     """Needs that the account does not hold, one row for each step."""
-    rows = needed.rows
-    place = np.where(rows["account"] >= 0, found.place[rows["account"]], -1)
-    mine = (place >= 0) | (everybody & (rows["account"].to_numpy() < 0))
+    rows, known = needed.rows, (needed.rows["account"] >= 0).to_numpy()
+    place = np.full(len(rows), -1, found.place.dtype)
+    place[known] = found.place[rows.loc[known, "account"]]
+    mine = (place >= 0) | (everybody & ~known)
     rows, place = rows[mine], place[mine]
     held = levels_at(found.levels, place, rows["resource"].to_numpy())
     held[rows["own"].to_numpy()] = 4

@@ -142,7 +142,13 @@ def _kind(people: pd.DataFrame) -> pd.Series:
     users = (people["kind"] == "user").fillna(True)
     shared = people["mailbox_type"].isin(["shared", "room", "equipment"])
     kind = np.select(
-        [people["kind"] == "service_principal", people["kind"] == "group", ~users, guest, shared],
+        [
+            (people["kind"] == "service_principal").fillna(False),
+            (people["kind"] == "group").fillna(False),
+            ~users,
+            guest,
+            shared,
+        ],
         ["service_principal", "group", "other", "guest", "shared_mailbox"],
         "person",
     )

@@ -153,8 +153,8 @@ class Context:
         # A collective is never missing, and an application is gone only when the directory says that it was deleted.
         state = state.mask(kind.isin(COLLECTIVE), "alive")
         state = state.mask((kind == "ServicePrincipal") & ~status.isin(["deleted", "disabled"]), "alive")
-        primary = owners["principal_id"].to_numpy() == self.flows["owner_id"].to_numpy()[owners["fid"]]
-        primary = pd.Series(primary, index=owners.index).fillna(False).astype(bool)
+        owner = pd.Series(self.flows["owner_id"].array[owners["fid"]], index=owners.index)
+        primary = (owners["principal_id"] == owner).fillna(False).astype(bool)
         return owners.assign(principal_kind=kind.astype(TEXT), status=status, state=state, primary=primary)
 
     @cached_property

@@ -77,8 +77,8 @@ def data_leaves(context: Context) -> pd.DataFrame:
     side = side.mask(told == "business", "business").mask((told == "blocked") | (told == "non_business"), "outside")
     # Where policies put a neutral helper outside the business group, no data of the company leaves.
     side = side.mask((told == "non_business") & (text_by(declared["connector_id"], known) == "neutral"), "neutral")
-    business = context.count(declared["fid"].to_numpy()[(side == "business").to_numpy(bool)]) > 0
-    out = declared[(side == "outside").to_numpy(bool)]
+    business = context.count(declared["fid"].to_numpy()[(side == "business").fillna(False).to_numpy(bool)]) > 0
+    out = declared[(side == "outside").fillna(False).to_numpy(bool)]
     cases = out[business[out["fid"]]]
     return rows(
         cases,
