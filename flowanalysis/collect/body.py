@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +16,10 @@ from flowanalysis.collect.clock import Clock
 from flowanalysis.collect.limits import Broken, Limits, Malformed, Slow
 from flowanalysis.errors import HonestStop
 
-__all__ = ["decode", "read"]
+__all__ = ["decode", "parse", "read"]
 
-CHUNK = 65536
+CHUNK = 1 << 17
+LONE = re.compile("[\ud800-\udfff]")  # halves that found no partner
 FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts compress beyond every ratio
 
 
@@ -35,7 +37,8 @@ def read(answer: requests.Response, *, limits: Limits, clock: Clock, started: fl
         When the body is larger, or expands more, than any honest page.
     """
     inflate = _Inflate(answer.headers.get("Content-Encoding", ""))
-    body, arrived = bytearray(), 0
+    pieces: list[bytes] = []
+    size = arrived = 0
     while True:
         chunk = answer.raw.read1(CHUNK, decode_content=False)
         if clock.monotonic() - started > limits.deadline:
@@ -44,12 +47,13 @@ def read(answer: requests.Response, *, limits: Limits, clock: Clock, started: fl
             break
         arrived += len(chunk)
         for piece in inflate(chunk):
-            body += piece
-            _bound(len(body), arrived, limits)
+            pieces.append(piece)
+            size += len(piece)
+            _bound(size, arrived, limits)
     if answer.raw.length_remaining:
         raise Broken(f"the answer ended {answer.raw.length_remaining} bytes early")
     inflate.close()
-    return bytes(body)
+    return b"".join(pieces)
 
 
 def _bound(size: int, arrived: int, limits: Limits) -> None:
@@ -88,11 +92,12 @@ class _Inflate:
             raise Broken("the compressed answer ended early")
 
 
-def decode(body: bytes) -> Any:
-    """The JSON value of a body: strict UTF-8, bounded nesting, no numbers that lose digits to infinity.
+def parse(body: bytes) -> tuple[Any, bytes | None]:
+    """The JSON value of a body, and the bytes that say just this; None where only the value was mended.
 
-    A byte order mark is taken off. Half of a surrogate pair, which some servers write for a broken emoji in a
-    name, becomes U+FFFD rather than stopping a million users.
+    Strict UTF-8, bounded nesting, no numbers that lose digits to infinity. A byte order mark is taken off. Half of a
+    surrogate pair, which some servers write for a broken emoji in a name, becomes U+FFFD rather than stopping a
+    million users.
 
     Raises
     ------
@@ -101,23 +106,28 @@ def decode(body: bytes) -> Any:
 
     Examples
     --------
-    >>> decode(codecs.BOM_UTF8 + b'{"value": []}')
-    {'value': []}
+    >>> parse(codecs.BOM_UTF8 + b'{"value": []}')
+    ({'value': []}, b'{"value": []}')
     """
     text = body.removeprefix(codecs.BOM_UTF8)
     try:
-        return orjson.loads(text)
+        return orjson.loads(text), text
     except orjson.JSONDecodeError as problem:
         if "surrogate" in str(problem):
-            return _mended(text)
+            return _mended(text), None
         start = text[:60].lstrip().lower()
         what = "a web page instead of JSON" if start.startswith(b"<") else f"not JSON ({str(problem)[:80]})"
         raise Malformed(what) from None
 
 
+def decode(body: bytes) -> Any:
+    """The JSON value of a body alone; see `parse`."""
+    return parse(body)[0]
+
+
 def _mended(text: bytes) -> Any:
     try:
         value = json.loads(text.decode("utf-8"))
-        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return orjson.loads(LONE.sub("\ufffd", json.dumps(value, ensure_ascii=False)))
     except (ValueError, RecursionError) as problem:
         raise Malformed(f"not JSON ({str(problem)[:80]})") from None

@@ -166,9 +166,9 @@ def _parent(context: Context, endpoint: Endpoint, parent: Parent, first: Any) ->
         for place, page in _parent_pages(context, endpoint, parent, first):
             page, left_out = context.redact(page, endpoint.redact)
             request = place if endpoint.service == "dataverse" else pages.relative(place)
-            text, rows = pages.line(request, page, observed=context.observed)
-            spool.write(text)
-            outcome.items += rows
+            spool.write(pages.line(request, page, observed=context.observed))
+            rows = pages.rows_of(page)
+            outcome.items += 1 if rows is None else len(rows)
             outcome.left_out += left_out
     except Interrupted:
         spool.close()
@@ -201,7 +201,7 @@ def _refused(context: Context, endpoint: Endpoint, parent: Parent, answered: Ans
     """No such service there, or gone since it was listed: it has none of these. Anything else is a gap."""
     if answered.status in endpoint.absent:
         url = endpoint.relative(parent.values)
-        text, _ = pages.line(url, {"value": []}, observed=context.observed)
+        text = pages.line(url, {"value": []}, observed=context.observed)
         return Outcome(lines=io.BytesIO(text), note="have no such service and so none of these")
     if answered.status in endpoint.gone:
         return Outcome(note="were deleted while the tenant was read")

@@ -113,7 +113,9 @@ class Journal:
         return entry
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """The lines committed so far, decoded."""
+        """The lines written so far, decoded."""
+        if self._file is not None:
+            self._file.flush()
         place = self.part if self.part.exists() else self.final
         if place.exists():
             with open(place, "rb") as file:

@@ -14,13 +14,13 @@ from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.journal import Journal
 from flowanalysis.collect.stops import Answered, Interrupted, StartOver
-from flowanalysis.collect.transport import Call
+from flowanalysis.collect.transport import Answer, Call
 from flowanalysis.errors import HonestStop, RefusedRequest
 
 __all__ = ["asking", "latest", "read_list", "server_count", "walk"]
 
 RESTARTS = 3
-Walked = tuple[str, dict[str, Any], str | None]  # address, page, address of the next
+Walked = tuple[str, Answer, str | None]  # address, page, address of the next
 
 
 @dataclass
@@ -57,20 +57,20 @@ def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> 
     """Pages from `start` on: (address, page, address of the next). The next page travels while one is worked on."""
     trail = pages.Trail(context.transport.limits.pages)
 
-    def fetch(place: str) -> dict[str, Any]:
+    def fetch(place: str) -> Answer:
         trail.visit(place)
-        return context.transport.send(asking(endpoint, service, place))
+        return context.transport.fetch(asking(endpoint, service, place))
 
     with ThreadPoolExecutor(1, thread_name_prefix="collect") as ahead:
         place: str | None = start
-        coming: Future[dict[str, Any]] = ahead.submit(fetch, start)
+        coming: Future[Answer] = ahead.submit(fetch, start)
         try:
             while place is not None:
-                page = coming.result()
-                following = _following(endpoint, page, place)
+                answer = coming.result()
+                following = _following(endpoint, answer.value, place)
                 if following is not None:
                     coming = ahead.submit(fetch, following)
-                yield place, page, following
+                yield place, answer, following
                 place = following
         finally:
             coming.cancel()
@@ -143,8 +143,7 @@ def _read(
         state = Progress(next=start or _first(endpoint, service), count=count, delta_link=link)
     else:
         state = Progress(**{k: v for k, v in point.items() if k in Progress.__dataclass_fields__})
-        for earlier in journal.lines():
-            seen.keep(earlier["body"].get("value", earlier["body"].get("data", [])))
+        seen.recall(lambda: _rows(journal))
         seen.duplicates, seen.conflicts = state.duplicates, state.conflicts
     try:
         _pages(context, endpoint, service, journal, state, seen)
@@ -168,15 +167,13 @@ def _pages(
     try:
         if state.next is None:
             return
-        for place, page, following in walk(context, endpoint, service, state.next):
-            told = page.get("@odata.count", page.get("totalRecords"))
+        for place, answer, following in walk(context, endpoint, service, state.next):
+            told = answer.value.get("@odata.count", answer.value.get("totalRecords"))
             state.count = told if isinstance(told, int) else state.count
-            link = page.get("@odata.deltaLink")
+            link = answer.value.get("@odata.deltaLink")
             if isinstance(link, str):
                 state.delta_link = link
-            page, left_out = context.redact(page, endpoint.redact)
-            request = pages.relative(place) if not endpoint.payload else endpoint.path
-            text, rows = pages.line(request, page, observed=context.observed, seen=seen)
+            text, rows, left_out = _line(context, endpoint, journal, seen, place, answer)
             journal.append(text)
             state.next, state.pages, state.items = following, state.pages + 1, state.items + rows
             state.duplicates, state.conflicts = seen.duplicates, seen.conflicts
@@ -187,6 +184,25 @@ def _pages(
     finally:
         bar.close()
         journal.commit(**vars(state))
+
+
+def _line(
+    context: Context, endpoint: Endpoint, journal: Journal, seen: pages.Seen, place: str, answer: Answer
+) -> tuple[bytes, int, int]:
+    """A page as its line, its number of rows, and of definitions left out; as the server wrote it when all stays."""
+    page, left_out = context.redact(answer.value, endpoint.redact)
+    text = answer.text if page is answer.value else None
+    rows = pages.rows_of(page) or []
+    kept = seen.keep(rows, lambda: _rows(journal))
+    if kept is not rows:
+        page, text = {**page, "value" if "value" in page else "data": kept}, None
+    request = pages.relative(place) if not endpoint.payload else endpoint.path
+    return pages.line(request, page, observed=context.observed, text=text), len(kept), left_out
+
+
+def _rows(journal: Journal) -> Iterator[list[dict[str, Any]]]:
+    """The rows of every page so far."""
+    return (pages.rows_of(line["body"]) or [] for line in journal.lines())
 
 
 def _answered(

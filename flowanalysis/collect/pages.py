@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -15,9 +15,10 @@ import orjson
 from flowanalysis.collect.limits import Malformed
 from flowanalysis.errors import HonestStop
 
-__all__ = ["Seen", "Trail", "check_page", "check_record", "following", "gap", "line", "relative"]
+__all__ = ["Seen", "Trail", "check_page", "check_record", "following", "gap", "line", "relative", "rows_of"]
 
 LINKS = ("@odata.nextLink", "nextLink")
+Row = dict[str, Any]
 
 
 def check_page(answer: Any) -> None:
@@ -81,52 +82,81 @@ class Trail:
 class Seen:
     """Rows met so far, by id: doubles and contradictions at page borders are counted, not guessed.
 
-    An id is kept as a 64 bit hash with a checksum of the row: about 110 MB for a million rows.
+    An id is kept as a 64 bit hash. Whether a row that comes again says the same is asked only when one does: then
+    checksums of all rows are taken from the disk once, and of every row from there on.
     """
 
     key: str
-    marks: dict[int, int] = field(default_factory=dict)
+    marks: set[int] = field(default_factory=set)
+    checks: dict[int, int] | None = None
     duplicates: int = 0
     conflicts: int = 0
 
-    def keep(self, rows: list[dict[str, Any]]) -> list[bytes]:
-        """Rows as bytes, without those met before exactly as they are; differing copies stay, the last one wins."""
-        marks, key, kept = self.marks, self.key, []
-        for row in rows:
-            text = orjson.dumps(row)
-            name = row.get(key)
-            if isinstance(name, str):
-                mark, check = hash(name.lower()), zlib.crc32(text)
-                before = marks.get(mark)
-                if before is not None:
-                    self.duplicates += before == check
-                    self.conflicts += before != check
-                    if before == check:
-                        continue
-                marks[mark] = check
-            kept.append(text)
-        return kept
+    def keep(self, rows: list[Row], earlier: Callable[[], Iterable[list[Row]]] = tuple) -> list[Row]:
+        """Rows without those met before exactly as they are; differing copies stay, the last one wins.
+
+        `earlier` gives the rows of every page before. The very list comes back when all its rows stay.
+        """
+        if self.checks is None and self._new(rows):
+            return rows
+        if self.checks is None:
+            self._compare(earlier())
+        kept = [row for row in rows if self._differs(row)]
+        return rows if len(kept) == len(rows) else kept
+
+    def recall(self, earlier: Callable[[], Iterable[list[Row]]]) -> None:
+        """Rows of the pages that an earlier run left."""
+        if not all(self._new(rows) for rows in earlier()):
+            self._compare(earlier())
+
+    def _new(self, rows: list[Row]) -> bool:
+        """Whether no row was met before, nor twice here; if so, all are noted."""
+        names = [name for row in rows if isinstance(name := row.get(self.key), str)]
+        marks = {hash(name.lower()) for name in names}
+        if len(marks) < len(names) or not marks.isdisjoint(self.marks):
+            return False
+        self.marks |= marks
+        return True
+
+    def _compare(self, earlier: Iterable[list[Row]]) -> None:
+        self.checks, self.marks = {}, set()
+        for rows in earlier:
+            for row in rows:
+                self._differs(row)
+        self.duplicates = self.conflicts = 0
+
+    def _differs(self, row: Row) -> bool:
+        """Note a row; False when it was met before exactly so."""
+        name = row.get(self.key)
+        if self.checks is None or not isinstance(name, str):
+            return True
+        mark, check = hash(name.lower()), zlib.crc32(orjson.dumps(row, option=orjson.OPT_SORT_KEYS))
+        before = self.checks.get(mark)
+        self.checks[mark] = check
+        self.duplicates += before == check
+        self.conflicts += before not in (None, check)
+        return before != check
 
 
-def line(request: str, page: dict[str, Any], *, observed: str, seen: Seen | None = None) -> tuple[bytes, int]:
-    """One line of a collection: the request and its page, and the number of rows that it brings.
+def line(request: str, page: Row, *, observed: str, text: bytes | None = None) -> bytes:
+    """One line of a collection: the request and its page, in the server's own bytes where `text` has them.
 
-    Rows met before are left out when `seen` is given. `followed` says that the page's link was followed, or that a
-    later line of the same file tells why it was not.
+    `followed` says that the page's link was followed, or that a later line of the same file tells why it was not.
     """
-    name = "value" if "value" in page else "data"
-    head: dict[str, Any] = {"request": request, "observed_at": observed}
+    head: Row = {"request": request, "observed_at": observed}
     if any(page.get(link) for link in LINKS):
         head["followed"] = True
-    if seen is None or not isinstance(page.get(name), list):
-        rows = page.get(name)
-        text = orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE)
-        return text, len(rows) if isinstance(rows, list) else 1
-    kept = seen.keep(page[name])
-    rest = orjson.dumps({k: v for k, v in page.items() if k != name})[:-1]
-    start = orjson.dumps(head)[:-1]
-    comma = b"," if len(rest) > 1 else b""
-    return b'%s,"body":%s%s"%s":[%s]}}\n' % (start, rest, comma, name.encode(), b",".join(kept)), len(kept)
+    if text is None:
+        return orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE)
+    if b"\n" in text or b"\r" in text:  # between the values: inside a text JSON writes them as escapes
+        text = text.replace(b"\r", b" ").replace(b"\n", b" ")
+    return b'%s,"body":%s}\n' % (orjson.dumps(head)[:-1], text)
+
+
+def rows_of(page: Row) -> list[Row] | None:
+    """The rows of a page, under whichever name; None for one record."""
+    rows = page.get("value", page.get("data"))
+    return rows if isinstance(rows, list) else None
 
 
 def gap(request: str, reason: str, *, observed: str, status: int | None) -> bytes:

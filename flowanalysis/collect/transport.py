@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -30,7 +30,7 @@ from flowanalysis.collect.stops import BadRequest, Interrupted, NotFound, NotPer
 from flowanalysis.collect.wire import session
 from flowanalysis.errors import RefusedRequest
 
-__all__ = ["Call", "Tokens", "Transport", "scrub"]
+__all__ = ["Answer", "Call", "Tokens", "Transport", "scrub"]
 
 log = logging.getLogger("flowanalysis.collect")
 
@@ -68,6 +68,13 @@ class Call:
     def where(self) -> str:
         parts = urlsplit(self.url)
         return f"{parts.hostname}{parts.path}"
+
+
+class Answer(NamedTuple):
+    """A checked value, and the bytes of the body that say just this; None where there are none."""
+
+    value: Any
+    text: bytes | None
 
 
 class _Bearer(AuthBase):
@@ -115,6 +122,10 @@ class Transport:
         self._halted = True
 
     def send(self, call: Call) -> Any:
+        """The value that answers a call; raises as `fetch` does."""
+        return self.fetch(call).value
+
+    def fetch(self, call: Call) -> Answer:
         """The answer to a call.
 
         Raises
@@ -185,7 +196,7 @@ class Transport:
             until = self.clock.monotonic() + pause
             self._closed_until[here] = max(until, self._closed_until.get(here, 0.0))
 
-    def _once(self, call: Call, *, renewed: bool, claims: str | None) -> Any:
+    def _once(self, call: Call, *, renewed: bool, claims: str | None) -> Answer:
         token = self.tokens.token(call.service.scope, refresh=renewed, claims=claims)
         started = self.clock.monotonic()
         try:
@@ -197,10 +208,10 @@ class Transport:
             return self._refused(answer, content, call)
         if len(token) > 15 and token.encode() in content:
             raise RefusedRequest(f"{call.where}: the answer repeats the token that was sent; it is not kept")
-        value = content.decode("utf-8-sig", "strict") if call.text else body.decode(content)
+        value, text = (content.decode("utf-8-sig", "strict"), None) if call.text else body.parse(content)
         if call.check:
             call.check(value)
-        return value
+        return Answer(value, text)
 
     def _open(self, call: Call, token: str) -> requests.Response:
         with self._lock:
@@ -224,11 +235,11 @@ class Transport:
             self._local.session = session(self.limits.deadline)
         return self._local.session
 
-    def _refused(self, answer: requests.Response, content: bytes, call: Call) -> Any:
+    def _refused(self, answer: requests.Response, content: bytes, call: Call) -> Answer:
         """What a status other than 200 means; answers an empty list for 204."""
         status = answer.status_code
         if status == 204:
-            return {"value": []}
+            return Answer({"value": []}, None)
         if 300 <= status < 400:
             raise RefusedRequest(f"{call.where}: answered with a redirect, which is not followed")
         code, message = _error(content)
