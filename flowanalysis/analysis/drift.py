@@ -37,7 +37,15 @@ TOLD = {
     "identities": ("identity", "identity_id", "", "status"),
 }
 COLUMNS = ["what", "change", "subject_id", "object_id", "environment_id", "before", "after", "columns", "sentence"]
-VOLATILE = ("last_signin_at", "last_noninteractive_signin_at", "last_successful_signin_at", "last_run_at")
+VOLATILE = (
+    "last_signin_at",
+    "last_noninteractive_signin_at",
+    "last_successful_signin_at",
+    "last_run_at",
+    "token_expires_at",
+)
+# A connection is modified whenever its token is renewed; for everything else that time tells of a hand.
+RENEWED = {"connections": ("modified_at",)}
 
 
 def drift(before: Tenant, after: Tenant) -> pd.DataFrame:
@@ -51,7 +59,7 @@ def drift(before: Tenant, after: Tenant) -> pd.DataFrame:
         NA for flows, connections and identities themselves), environment_id, before and after (level, role, state,
         account), columns (names of the columns that changed, separated by blanks), sentence. A right counts by the
         highest level that the principal itself is granted. Tables that only one of the two collected are left out:
-        ``attrs["coverage"]`` names them. Times of the last sign-in and the last run are not changes.
+        ``attrs["coverage"]`` names them. Times of the last sign-in, the last run and the token's end are no changes.
     """
     both = [t for t in TOLD if before.has(t) and after.has(t)]
     found = changes(before, after, both)
@@ -102,7 +110,7 @@ def change_words(old: np.ndarray, new: np.ndarray) -> pd.api.extensions.Extensio
 def _told(table: str, rows: pd.DataFrame) -> pd.DataFrame:
     """Changed rows of a table in the words of the domain; old and new values of one key side by side."""
     what, subject, thing, value = TOLD[table]
-    names = [c for c in rows.columns if c not in (*VOLATILE, "change")]
+    names = [c for c in rows.columns if c not in (*VOLATILE, *RENEWED.get(table, ()), "change")]
     keys = [c for c in (subject, thing, "environment_id") if c and c in rows and c != value]
     keys = list(dict.fromkeys(keys))
     rows = rows.drop_duplicates([*names, "change"])
@@ -152,6 +160,8 @@ def _sentences(before: Tenant, after: Tenant, rows: pd.DataFrame) -> pd.Series:
     how = rows["change"] + " " + rows["what"].str.replace("_", " ")
     values = ": " + rows["before"].fillna("nothing") + " → " + rows["after"].fillna("nothing")
     values = values.where(rows["before"].notna() | rows["after"].notna(), "")
+    other = " in " + rows["columns"].str.replace(" ", ", ").str.replace("_", " ")
+    values = values.where((rows["before"] != rows["after"]).fillna(True), other.fillna(""))
     return (names + " " + how + thing.fillna("") + values + ".").astype(TEXT)
 
 

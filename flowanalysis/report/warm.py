@@ -28,7 +28,8 @@ class Child:
     stdin = stdout = stderr = None
 
     def __init__(self, pid: int) -> None:
-        self.pid, self.returncode = pid, None
+        self.pid = pid
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Its exit code; None while it runs."""
@@ -97,8 +98,8 @@ def kernels() -> type:
 
     Until it is asked for it waits at a pipe; when nobody asks, it ends with this process.
     """
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.provisioning import LocalProvisioner
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
     ear, mouth = os.pipe()
     child = copy(lambda: _kernel(ear, mouth))
@@ -114,7 +115,7 @@ def kernels() -> type:
             told = {"argv": argv, "cwd": str(options.get("cwd") or Path.cwd()), "env": dict(options.get("env") or {})}
             with os.fdopen(mouth, "w", encoding="utf-8") as pipe:
                 json.dump(told, pipe)
-            self.process, self.pid, self.pgid = child, child.pid, None
+            self.process, self.pid = child, child.pid  # type: ignore[assignment]
             return self.connection_info
 
     class Manager(AsyncKernelManager):
