@@ -119,11 +119,12 @@ class Seen:
         return True
 
     def _compare(self, earlier: Iterable[list[Row]]) -> None:
+        counted = self.duplicates, self.conflicts
         self.checks, self.marks = {}, set()
         for rows in earlier:
             for row in rows:
                 self._differs(row)
-        self.duplicates = self.conflicts = 0
+        self.duplicates, self.conflicts = counted
 
     def _differs(self, row: Row) -> bool:
         """Note a row; False when it was met before exactly so."""
