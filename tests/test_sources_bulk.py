@@ -183,11 +183,52 @@ def connection(draw: random.Random, number: int) -> dict:
     }
 
 
-FAMILIES = {"users": users, "groups": groups, "flows": flows, "connections": connections}
+def permissions(draw: random.Random) -> list[dict]:
+    return [permission(draw, number) for number in range(120)]
+
+
+def permission(draw: random.Random, number: int) -> dict:
+    role, kind = draw.choice(["Owner", "CanEdit", " ", None]), draw.choice(["User", "Group", "ServicePrincipal", None])
+    place = draw.choice(["environments/E1", "scopes/admin/environments/E1", "environments/E1?x=/a", "none"])
+    shown = {"roleName": role, "principal": {"id": draw.choice([f"U{number}", "", None]), "type": kind}}
+    path = f"/providers/Microsoft.ProcessSimple/{place}/flows/F1/permissions/P{number}"
+    kind = "/providers/Microsoft.ProcessSimple/environments/flows/permissions"
+    return {"name": f"P{number}", "id": path, "type": kind, "properties": shown}
+
+
+def runs(draw: random.Random) -> list[dict]:
+    return [
+        {
+            "name": f"0858{number}CU",
+            "id": f"/providers/Microsoft.ProcessSimple/environments/E1/flows/F1/runs/0858{number}CU",
+            "type": "Microsoft.ProcessSimple/environments/flows/runs",
+            "properties": {
+                "startTime": draw.choice(TIMES),
+                "endTime": draw.choice(TIMES),
+                "status": draw.choice(["Succeeded", "Failed", None]),
+                "code": draw.choice(["ActionFailed", None]),
+                "error": draw.choice([None, {"code": "Conflict", "message": CANARY}]),
+                "trigger": {"name": draw.choice(NAMES), "inputsLink": {"uri": CANARY}},
+            },
+        }
+        for number in range(120)
+    ]
+
+
+FAMILIES = {
+    "users": users,
+    "groups": groups,
+    "flows": flows,
+    "connections": connections,
+    "permissions": permissions,
+    "runs": runs,
+}
 ADMIN = "https://api.powerapps.com/providers/Microsoft.PowerApps/scopes/admin/environments/E1/"
 
 
 def address(name: str) -> str:
+    if name in {"permissions", "runs"}:
+        return f"{ADMIN}flows/F1/{name}"
     return f"https://graph.microsoft.com/v1.0/{name}" if name in {"users", "groups"} else ADMIN + name
 
 

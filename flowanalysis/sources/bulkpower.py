@@ -9,6 +9,7 @@ from __future__ import annotations
 from flowanalysis.schema import NO_ENVIRONMENT
 from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, first_of, fold, last, struct, text, time
 from flowanalysis.sources.powerrows import PARAMETERS, STATES
+from flowanalysis.sources.values import UNTOLD
 
 PRINCIPAL = struct(dict.fromkeys(["id", "displayName", "email", "type", "tenantId", "userPrincipalName"], "VARCHAR"))
 PLACE = "STRUCT(name VARCHAR, id VARCHAR)"
@@ -28,6 +29,13 @@ def strange(end: str, *times: str) -> str:
     """Counts rows that only the careful way can judge: another type, or times that are not ISO 8601."""
     typed = f"not ends_with(rtrim(lower(coalesce(r.type, '')), '/'), '{end}')"
     return f"select count(*) from rows where {' or '.join([typed, *map(bad_time, times)])}"
+
+
+def sixth(path: str, number: int, name: str) -> str:
+    """Like `segment`, quickly where the path has the usual form with `name` at the place before `number`."""
+    usual = f"split_part({path}, '/', {number - 1}) = '{name}' and not contains({path}, '?')"
+    found = fold(f"split_part({path}, '/', {number})")
+    return f"case when {usual} then {found} else {segment(path, name)} end"
 
 
 SHOWN = "r.properties"
@@ -209,7 +217,56 @@ where m.type in ('User', 'ServicePrincipal') and {fold("m.id")} is not null and 
 order by all
 """
 
+# --- permissions and runs --------------------------------------------------------------------------------------------
+PERMISSION_COLUMNS = {
+    **dict.fromkeys(["name", "id", "type"], "VARCHAR"),
+    "properties": struct({"roleName": "VARCHAR", "environment": PLACE, "principal": PRINCIPAL}),
+}
+ROW_PLACE = f"coalesce({sixth('r.id', 5, 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
+PLACED = first_of((PLACES[0], fold(PLACES[0])), (PLACES[1], last(PLACES[1])), otherwise=ROW_PLACE)
+FLOW = f"coalesce({sixth('r.id', 7, 'flows')}, {segment('request', 'flows')}, '{UNTOLD}')"
+HOLDER = f"{SHOWN}.principal"
+HOLDER_ID = first_of((f"{HOLDER}.id", fold(f"{HOLDER}.id")), otherwise=fold("r.name"))
+PERMISSIONS = f"""
+select {PLACED} as environment_id, {FLOW} as flow_id, {HOLDER_ID} as principal_id,
+    {text(f"{HOLDER}.type")} as principal_kind, {text(f"{SHOWN}.roleName")} as role, 'permissions' as via
+from rows
+"""
+RUN_COLUMNS = {
+    **dict.fromkeys(["name", "id", "type"], "VARCHAR"),
+    "properties": struct(
+        {
+            **dict.fromkeys(["startTime", "endTime", "status", "code"], "VARCHAR"),
+            "environment": PLACE,
+            "error": "STRUCT(code VARCHAR)",
+            "trigger": "STRUCT(name VARCHAR)",
+        }
+    ),
+}
+RUN_TIMES = {"start_at": f"{SHOWN}.startTime", "end_at": f"{SHOWN}.endTime"}
+RUNS = f"""
+select {PLACED} as environment_id, {FLOW} as flow_id, coalesce({text("r.name")}, {last("r.id")}) as run_id,
+    {", ".join(f"{time(path)} as {column}" for column, path in RUN_TIMES.items())},
+    {text(f"{SHOWN}.status")} as status, coalesce({text(f"{SHOWN}.error.code")}, {text(f"{SHOWN}.code")}) as error_code,
+    {text(f'{SHOWN}."trigger".name')} as trigger_name
+from rows
+"""
+
 FAMILIES: dict[str, Family] = {
+    "permission": Family(
+        "flowadmin",
+        PERMISSION_COLUMNS,
+        ALL,
+        (Result("flow_owners", "flow permissions", PERMISSIONS),),
+        odd=strange("flows/permissions"),
+    ),
+    "run": Family(
+        "flowadmin",
+        RUN_COLUMNS,
+        ALL,
+        (Result("runs", "runs", RUNS),),
+        odd=strange("flows/runs", *RUN_TIMES.values()),
+    ),
     "flow": Family(
         "flowadmin",
         FLOW_COLUMNS,

@@ -127,13 +127,16 @@ def bad_time(path: str) -> str:
 ALL = frozenset({"rows", "pages", "envelopes"})
 # The group of a member list stands in the request: found once a page, not once a member.
 ASKED = "nullif(lower(regexp_extract(p.request, '(?i)groups/([^/?]+)', 1)), '') as asked"
+# Pages do not repeat what was asked for: the link to the next stands in for it.
+LINKED = """coalesce(p."@odata.nextLink", p."nextLink", '')"""
 LOAD = {
     "rows": "create {stored} rows as select r, '' as request, null::varchar as asked from {source} as r",
-    "pages": """
-        create temp table pages as select row_number() over () as number, {{'error': p.error,
-            '@odata.nextLink': p."@odata.nextLink", 'nextLink': p."nextLink"}} as body, '' as request,
-            null::bigint as status, null::varchar as observed_at from {source} as p;
-        create {stored} rows as select unnest(p.value) as r, '' as request, null::varchar as asked from {source} as p;
+    "pages": f"""
+        create temp table pages as select row_number() over () as number, {{{{'error': p.error,
+            '@odata.nextLink': p."@odata.nextLink", 'nextLink': p."nextLink"}}}} as body, '' as request,
+            null::bigint as status, null::varchar as observed_at from {{source}} as p;
+        create {{stored}} rows as select unnest(p.value) as r, {LINKED} as request, null::varchar as asked
+            from {{source}} as p;
     """,
     "envelopes": f"""
         create temp table pages as select row_number() over () as number, {{{{'error': p.body.error,
