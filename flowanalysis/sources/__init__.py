@@ -20,9 +20,9 @@ from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
 from flowanalysis.sources import files, keys, lines, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
+from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, merge
 from flowanalysis.sources.pages import pages
-from flowanalysis.sources.values import tidy
 from flowanalysis.tenant import Tenant
 
 __all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
@@ -155,9 +155,16 @@ def _nothing(harvest: Harvest) -> str:
     return f"none of {len(harvest.shapes)} files can be read ({'; '.join(first)})"
 
 
+@dataclass
+class _Work:
+    """What one reading keeps in mind: line of the log -> collection that it is a part of; rows without a frame yet."""
+
+    chains: dict[int, str] = field(default_factory=dict)
+    framing: Framing = field(default_factory=Framing)
+
+
 def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
-    harvest = Harvest()
-    chains: dict[int, str] = {}  # line of the log -> collection that it is a part of
+    harvest, work = Harvest(), _Work()
     found = list(_files(paths))
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
@@ -165,8 +172,9 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
                 else:
-                    _take(harvest, document, chains)
-    _close_chains(harvest, chains)
+                    _take(harvest, document, work)
+    work.framing.finish()
+    _close_chains(harvest, work.chains)
     return harvest
 
 
@@ -201,14 +209,14 @@ def _failed(harvest: Harvest, name: str, error: InputError) -> None:
     harvest.log.append({"source": "", "file": name, "table": "", "rows": 0, "complete": False, "message": what})
 
 
-def _take(harvest: Harvest, document: Document, chains: dict[int, str]) -> None:
+def _take(harvest: Harvest, document: Document, work: _Work) -> None:
     """Give a document to the first reader that knows it."""
     for reader in readers():
         shape = reader.recognise(document)
         if shape:
             harvest.shapes[document.name] = shape
             harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)
-            _read(harvest, document, reader, chains)
+            _read(harvest, document, reader, work)
             return
     answers = pages(document, limit=5) if document.form == "json" else []
     if answers and all(a.error for a in answers):
@@ -219,7 +227,7 @@ def _take(harvest: Harvest, document: Document, chains: dict[int, str]) -> None:
     _failed(harvest, document.name, UnknownExport("no known export", where=document.name, remedy=remedy))
 
 
-def _read(harvest: Harvest, document: Document, reader: Reader, chains: dict[int, str]) -> None:
+def _read(harvest: Harvest, document: Document, reader: Reader, work: _Work) -> None:
     try:
         results = list(lines.read(document, reader) if document.form == "lines" else reader.read(document))
     except InputError as error:
@@ -230,58 +238,47 @@ def _read(harvest: Harvest, document: Document, reader: Reader, chains: dict[int
         if isinstance(result, Reject):
             harvest.rejected.append(_reject_row(document.name, result))
         else:
-            _add(harvest, document, result, chains, cut=cut)
+            _add(harvest, document, result, work, cut=cut)
 
 
 def _reject_row(name: str, reject: Reject) -> dict[str, Any]:
     return {"file": name, "record": reject.record, "table": reject.table, "reason": reject.reason}
 
 
-def _add(harvest: Harvest, document: Document, batch: Batch, chains: dict[int, str], *, cut: bool) -> None:
-    """One batch into parts and log."""
+def _add(harvest: Harvest, document: Document, batch: Batch, work: _Work, *, cut: bool) -> None:
+    """One batch into parts and log; rows that come as records wait there for a frame of their table."""
     seen = batch.observed_at or document.observed_at
-    chains[len(harvest.log)] = batch.chain
-    rows = 0
-    if batch.table:
-        frame, bad = _keyed(batch.table, *_frame(batch))
-        rows = len(frame)
-        harvest.rejected.extend(_reject_row(document.name, r) for r in bad)
-        complete = False if cut else batch.complete
-        listed = not batch.aside
-        harvest.parts.append(Part(batch.table, frame, batch.source, document.name, seen, listed, complete))
-    notes = "; ".join(filter(None, (batch.message, *document.notes)))
-    harvest.log.append(
-        {
-            "source": batch.source,
-            "file": document.name,
-            "table": batch.table,
-            "rows": rows,
-            "duplicates": 0,
-            "complete": False if cut else batch.complete,
-            "next_link": batch.next_link,
-            "observed_at": seen,
-            "message": notes,
-        }
+    complete = False if cut else batch.complete
+    work.chains[len(harvest.log)] = batch.chain
+    entry: dict[str, Any] = {
+        "source": batch.source,
+        "file": document.name,
+        "table": batch.table,
+        "rows": 0,
+        "duplicates": 0,
+        "complete": complete,
+        "next_link": batch.next_link,
+        "observed_at": seen,
+        "message": "; ".join(filter(None, (batch.message, *document.notes))),
+    }
+    harvest.log.append(entry)
+    if not batch.table:
+        return
+    place, part = (
+        len(harvest.parts),
+        Part(batch.table, pd.DataFrame(), batch.source, document.name, seen, not batch.aside, complete),
     )
+    harvest.parts.append(part)
 
+    def ready(frame: pd.DataFrame, bad: list[Reject]) -> None:
+        entry["rows"] = len(frame)
+        harvest.parts[place] = replace(part, frame=frame)
+        harvest.rejected.extend(_reject_row(document.name, r) for r in bad)
 
-def _frame(batch: Batch) -> tuple[pd.DataFrame, list[Reject]]:
-    if isinstance(batch.rows, pd.DataFrame) or not isinstance(batch.rows, (list, tuple)):
-        return schema.frame(batch.table, batch.rows), []
-    return tidy(batch.table, batch.rows)
-
-
-def _keyed(table: str, frame: pd.DataFrame, bad: list[Reject]) -> tuple[pd.DataFrame, list[Reject]]:
-    """Rows without a part of their key cannot be told from others: they are set aside."""
-    key = list(schema.table(table).key)
-    missing = frame[key].isna()
-    if not missing.any(axis=None):
-        return frame, bad
-    gone = missing.any(axis=1)
-    for number in frame.index[gone]:
-        named = ", ".join(c for c in key if missing.at[number, c])
-        bad.append(Reject(table, f"row {number + 1}", f"has no {named}"))
-    return frame[~gone].reset_index(drop=True), bad
+    if isinstance(batch.rows, (list, tuple)):
+        work.framing.add(batch.table, batch.rows, ready)
+    else:
+        ready(*keyed(batch.table, schema.frame(batch.table, batch.rows), []))
 
 
 def _close_chains(harvest: Harvest, chains: dict[int, str]) -> None:

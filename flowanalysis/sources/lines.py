@@ -48,7 +48,7 @@ def _stretches(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
             elif isinstance(result.rows, (list, tuple)) and result.table:
                 frame, bad = tidy(result.table, result.rows)
                 yield replace(result, rows=frame)
-                yield from (replace(b, record=f"{where}, {b.record}") for b in bad)
+                yield from (Reject(result.table, f"{where}, row {c.number + 1}, {c.column}", c.reason) for c in bad)
             else:
                 yield result
 

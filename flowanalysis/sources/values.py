@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
-from flowanalysis.sources.base import Reject
 
 UNTOLD = "(not told)"
 """Stands in a key where an export does not say whose row it is, such as a member list without its group."""
@@ -171,21 +170,29 @@ def zone_of(word: str) -> timezone | None:
     return UTC if ZONE.search(word) or SCRIPT_DATE.match(word) else None
 
 
-def tidy(table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[Reject]]:
+class Cell(NamedTuple):
+    """A cell that was left empty: number of its row (from 0), column, why."""
+
+    number: int
+    column: str
+    reason: str
+
+
+def tidy(table: str, rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, list[Cell]]:
     """Rows as written by a reader, typed; times that cannot be read become NA and are told.
 
     Returns
     -------
-    (frame, rejects)
-        The frame has every row; a reject names the cell that was left empty.
+    (frame, cells)
+        The frame has every row; the cells are those that were left empty.
     """
     kinds = schema.table(table).kinds
     times = [c for c, k in kinds.items() if k == "time"]
-    bad: list[Reject] = []
+    bad: list[Cell] = []
     frame = pd.DataFrame.from_records(list(rows), columns=_columns(rows)) if rows else pd.DataFrame()
     for column in times:
         if column in frame:
-            frame[column] = pd.Series(_times(table, column, frame[column], bad), dtype=schema.TIME)
+            frame[column] = pd.Series(_times(column, frame[column], bad), dtype=schema.TIME)
     return schema.frame(table, frame), bad
 
 
@@ -204,12 +211,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(k for row in rows for k in row))
 
 
-def _times(table: str, column: str, values: pd.Series, bad: list[Reject]) -> list[datetime | None]:
+def _times(column: str, values: pd.Series, bad: list[Cell]) -> list[datetime | None]:
     out: list[datetime | None] = []
-    for number, value in enumerate(values, 1):
+    for number, value in enumerate(values):
         try:
             out.append(moment(None if value is pd.NA or value != value else value))
         except (ValueError, OverflowError) as error:
             out.append(None)
-            bad.append(Reject(table, f"row {number}, {column}", f"left empty: {error}. Export times as ISO 8601"))
+            bad.append(Cell(number, column, f"left empty: {error}. Export times as ISO 8601"))
     return out
