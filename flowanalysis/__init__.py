@@ -47,6 +47,7 @@ _PUBLIC = {
     "needs": "analysis.needs:needs",
     "permission_overlap": "analysis.overlap:permission_overlap",
     "place": "places:place",
+    "plan_accounts": "planning.accounts:plan_accounts",
     "privileges": "analysis.privileges:privileges",
     "show": "report.show",
     "steps": "analysis.needs:steps",

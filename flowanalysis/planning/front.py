@@ -1,0 +1,165 @@
+"""What fewer accounts cost: groups merged step by step, always the two whose merging exposes least.
+
+The exposure of one account is the weight of rights that people who can edit its flows reach and the flows do not need.
+With R the rights of a group, M the people who could reach a right through its flows and w the weights, merging groups g
+and h adds sum of w (M_g (1 - R_g) R_h + M_h (1 - R_h) R_g): one product of matrices tells it for all pairs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from flowanalysis.planning.groups import insert
+from flowanalysis.planning.units import NEAR, Group, Part, Rules, Unit, bits, parts
+
+__all__ = ["front", "knee"]
+
+POINTS = 200  # points of the curve that are told
+
+
+def front(units: Sequence[Unit], rules: Rules) -> pd.DataFrame:
+    """Accounts against exposure, from no excess at all to as few accounts as boundaries, conflicts and caps allow.
+
+    Returns
+    -------
+    DataFrame
+        accounts (falling), exposure (rising; weight times people), knee (True on one row: the point from which on
+        fewer accounts cost most).
+    """
+    strict = Rules(rules.weights, 0.0, rules.conflicts, rules.most_flows, rules.most_requests)
+    found = [_merges(part) for part in parts(units, strict)]
+    counts, exposures = _together(found)
+    frame = pd.DataFrame({"accounts": counts, "exposure": exposures}).drop_duplicates("accounts")
+    if len(frame) > POINTS:
+        frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, POINTS).round().astype(int))]
+    frame = frame.reset_index(drop=True)
+    return frame.assign(knee=frame.index == knee(frame))
+
+
+def knee(frame: pd.DataFrame) -> int:
+    """Row of the point farthest below the line from the first to the last point; exposure on a logarithmic scale."""
+    if len(frame) < 3:
+        return 0
+    across, up = frame["accounts"].to_numpy(float), np.log1p(frame["exposure"].to_numpy(float))
+    if across[0] == across[-1] or up[0] == up[-1]:
+        return len(frame) - 1
+    saved = (across[0] - across) / (across[0] - across[-1])
+    cost = (up - up[0]) / (up[-1] - up[0])
+    return int(np.argmax(saved - cost))
+
+
+def _together(found: list[tuple[int, list[float]]]) -> tuple[list[int], list[float]]:
+    """The merges of all parts as one sequence, the cheapest next step first."""
+    count, exposure = sum(size for size, _ in found), 0.0
+    counts, exposures = [count], [exposure]
+    heap = [(costs[0], part, 0) for part, (_, costs) in enumerate(found) if costs]
+    heapq.heapify(heap)
+    while heap:
+        cost, part, step = heapq.heappop(heap)
+        count, exposure = count - 1, exposure + cost
+        counts.append(count)
+        exposures.append(round(exposure, 6))
+        costs = found[part][1]
+        if step + 1 < len(costs):
+            heapq.heappush(heap, (costs[step + 1], part, step + 1))
+    return counts, exposures
+
+
+def _merges(part: Part) -> tuple[int, list[float]]:
+    """How many groups a part has without excess, and what each further merge costs."""
+    groups = sorted(insert(part), key=lambda g: g.key)
+    tree = _Merging(part, groups)
+    costs = []
+    while (step := tree.step()) is not None:
+        costs.append(step)
+    return len(groups), costs
+
+
+class _Merging:
+    """Groups of one part as matrices, and the cost of merging each pair.
+
+    Attributes
+    ----------
+    rights : groups x rights
+        1: the account holds it.
+    open : groups x rights
+        Weight times people who could reach a right that the account does not hold yet.
+    cost : groups x groups
+        Exposure that merging adds; infinite where it is not allowed.
+    near : one for each group
+        The cheapest other group.
+    """
+
+    def __init__(self, part: Part, groups: Sequence[Group]) -> None:
+        width, rules = len(part.rules.weights), part.rules
+        self.weights = np.asarray(rules.weights, float)
+        self.rights = np.array([_ones(g.rights, width) for g in groups]).reshape(-1, width)
+        self.people = np.array([_people(g, width) for g in groups]).reshape(-1, width)
+        self.open = self.people * (1 - self.rights) * self.weights
+        self.load = np.array([(g.flows, g.requests) for g in groups], float).reshape(-1, 2)
+        self.most = np.array([rules.most_flows, rules.most_requests]) + NEAR
+        self.barred = _barred(part, groups)
+        one_way = self.open @ self.rights.T
+        over = (self.load[:, None] + self.load[None, :] > self.most).any(axis=2)
+        self.cost = np.where(self.barred | over, np.inf, one_way + one_way.T)
+        self.near = self.cost.argmin(axis=1) if len(groups) else np.empty(0, int)
+
+    def step(self) -> float | None:
+        """Merge the cheapest pair and tell its cost; None when no pair may be merged."""
+        if not len(self.near):
+            return None
+        least = self.cost[np.arange(len(self.near)), self.near]
+        first = int(least.argmin())
+        if least[first] == np.inf:
+            return None
+        self._merge(*sorted((first, int(self.near[first]))))
+        return float(least[first])
+
+    def _merge(self, keep: int, gone: int) -> None:
+        """One group takes in another, which is barred from everything from then on."""
+        np.maximum(self.rights[keep], self.rights[gone], out=self.rights[keep])
+        self.people[keep] += self.people[gone]
+        self.load[keep] += self.load[gone]
+        self.open[keep] = self.people[keep] * (1 - self.rights[keep]) * self.weights
+        self.barred[keep] |= self.barred[gone]
+        self.barred[gone] = True
+        self.barred[:, gone] = True
+        self.barred[:, keep] = self.barred[keep]
+        row = self.rights @ self.open[keep] + self.open @ self.rights[keep]
+        row[self.barred[keep] | (self.load + self.load[keep] > self.most).any(axis=1)] = np.inf
+        row[[keep, gone]] = np.inf
+        self.cost[gone] = self.cost[:, gone] = np.inf
+        self.cost[keep] = self.cost[:, keep] = row
+        stale = (self.near == keep) | (self.near == gone)
+        self.near[row < self.cost[np.arange(len(row)), self.near]] = keep
+        stale[[keep, gone]] = True
+        self.near[stale] = self.cost[stale].argmin(axis=1)
+
+
+def _ones(mask: int, width: int) -> np.ndarray:
+    row = np.zeros(width)
+    row[list(bits(mask))] = 1
+    return row
+
+
+def _people(group: Group, width: int) -> np.ndarray:
+    """For each right the people who reach it through the flows of the group, if the account holds it."""
+    by_reach: dict[int, int] = {}
+    for number in group.members:
+        unit = group.part.units[number]
+        by_reach[unit.reach] = by_reach.get(unit.reach, 0) + unit.editors
+    return sum((_ones(reach, width) * editors for reach, editors in by_reach.items()), np.zeros(width))
+
+
+def _barred(part: Part, groups: Sequence[Group]) -> np.ndarray:
+    """Pairs that conflicts or pins keep apart, and each group from itself."""
+    barred = np.eye(len(groups), dtype=bool)
+    for left, right in part.rules.conflicts:
+        one, other = (np.array([bool(g.rights & side) for g in groups], bool) for side in (left, right))
+        barred |= np.outer(one, other) | np.outer(other, one)
+    pins = np.array([g.pin for g in groups], object)
+    return barred | ((pins[:, None] != pins) & (pins != "")[:, None] & (pins != ""))
