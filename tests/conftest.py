@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser import Browser
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,3 +32,13 @@ def corpus() -> Path:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A real browser; tests that need it are skipped where there is none."""
+    if not (shutil.which("chromedriver") and shutil.which("chromium")):
+        pytest.skip("no chromium with chromedriver on this machine")
+    opened = Browser(tmp_path_factory.mktemp("profile"))
+    yield opened
+    opened.close()

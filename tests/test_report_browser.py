@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
 
 import networkx as nx
 import pandas as pd
 import pytest
-import requests
 
 from flowanalysis.report import show, viewer
 from flowanalysis.report.page import Frame, page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # What a hostile name tries to do; the control page must show that this would be seen.
 FIRE = "document.documentElement.dataset.fired = 1"
 PAYLOADS = [
@@ -38,67 +22,6 @@ PAYLOADS = [
     f"<details open ontoggle='{FIRE}'>",
     f"'\"><iframe srcdoc='<script>parent.{FIRE}</script>'>",
 ]
-
-
-class Browser:
-    """The few WebDriver commands that the tests need."""
-
-    def __init__(self, profile: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.driver = subprocess.Popen(
-            ["chromedriver", f"--port={self.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self.http = requests.Session()
-        self.http.trust_env = False
-        self._await()
-        options = {"args": [*FLAGS, f"--user-data-dir={profile}", "--window-size=1280,900"]}
-        wanted = {"alwaysMatch": {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}}
-        self.session = self._send("POST", "/session", capabilities=wanted)["sessionId"]
-
-    def _await(self) -> None:
-        for _ in range(100):
-            try:
-                self._send("GET", "/status")
-            except requests.ConnectionError:
-                time.sleep(0.1)
-            else:
-                return
-        raise RuntimeError("chromedriver does not answer")
-
-    def _send(self, method: str, path: str, **body: object):
-        answer = self.http.request(
-            method, f"http://127.0.0.1:{self.port}{path}", json=body if method == "POST" else None, timeout=60
-        )
-        told = answer.json()["value"]
-        assert answer.ok, told
-        return told
-
-    def open(self, file: Path) -> None:
-        self._send("POST", f"/session/{self.session}/url", url=file.as_uri())
-        time.sleep(0.4)
-
-    def run(self, script: str):
-        return self._send("POST", f"/session/{self.session}/execute/sync", script=script, args=[])
-
-    def complaints(self) -> list[str]:
-        lines = self._send("POST", f"/session/{self.session}/se/log", type="browser")
-        return [line["message"] for line in lines if line["level"] == "SEVERE"]
-
-    def close(self) -> None:
-        self._send("DELETE", f"/session/{self.session}")
-        self.driver.terminate()
-        self.driver.wait(10)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if not (shutil.which("chromedriver") and shutil.which("chromium")):
-        pytest.skip("no chromium with chromedriver on this machine")
-    opened = Browser(tmp_path_factory.mktemp("profile"))
-    yield opened
-    opened.close()
 
 
 def fired(browser) -> bool:
