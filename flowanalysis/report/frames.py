@@ -181,7 +181,8 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         account_id, account_name, granted, needed, excess, missing: numbers of resources with a right. Needed counts
-        what is granted and used and what is missing; what is not known counts nowhere.
+        what is granted and used and what is missing; what is not known counts nowhere. All NA when nobody
+        collected grants.
     """
     behind = flow_accounts(tenant)["account_id"].dropna().unique()
     held = (
@@ -200,6 +201,8 @@ def rights(tenant: Tenant, gap: pd.DataFrame) -> pd.DataFrame:
     unused = known[(known["side"] == "excess") & (known["needed"] == "none")]
     more, less = (_counts(frame["account_id"], k.groupby("account_id", observed=True).size()) for k in (absent, unused))
     frame["needed"] = frame["granted"] + more - less
+    if not tenant.has("grants"):
+        frame[["granted", "excess", "missing", "needed"]] = pd.NA
     names = named(frame[["account_id"]], tenant)["account"]
     order = ["account_id", "account_name", "granted", "needed", "excess", "missing"]
     return frame.assign(account_name=names)[order].sort_values(

@@ -56,7 +56,8 @@ COUNTED = (
 def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]:
     """The numbers of a tenant, most telling first; what the data cannot tell is not known, never 0."""
     found = scope(seen.findings)
-    answered = set(seen.answerable.loc[seen.answerable["answerable"].isin(["full", "partly"]), "rule"])
+    state = dict(zip(seen.answerable["rule"], seen.answerable["answerable"], strict=True))
+    answered = {rule for rule, answer in state.items() if answer in ("full", "partly")}
     flows = scope(tenant.flows) if tenant.has("flows") else None
     urgent = found[found["severity"].isin(URGENT)] if answered else None
     numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
@@ -71,7 +72,9 @@ def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]
     )
     for name, rule, label, page in COUNTED:
         rows = found[found["rule"] == rule] if rule in answered else None
-        numbers.append(Headline(name, label, rows, page))
+        # A small number out of half the data must not read as a small problem.
+        hedge = ", as far as was collected" if state.get(rule) == "partly" else ""
+        numbers.append(Headline(name, label + hedge, rows, page))
     return numbers
 
 

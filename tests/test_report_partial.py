@@ -1,0 +1,45 @@
+"""What was not collected never reads as no problem: numbers and tables of tenants that are known in part."""
+
+from __future__ import annotations
+
+import pytest
+
+import flowanalysis as fa
+from flowanalysis.findings import examine
+from flowanalysis.places import demo
+from flowanalysis.report import frames
+from flowanalysis.report.headlines import COUNTED, headlines
+from flowanalysis.report.scope import scope
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return fa.load(demo() / "2026-10")
+
+
+def without(tenant: fa.Tenant, *tables: str) -> fa.Tenant:
+    left = {t: tenant[t] for t in tenant.collected - set(tables)}
+    return fa.Tenant(left, collected=tenant.collected - set(tables))
+
+
+def test_rights_are_not_known_where_nobody_collected_grants(whole):
+    bare = without(whole, "grants")
+    table = frames.rights(bare, fa.least_privilege_gap(bare))
+    assert len(table) > 0
+    assert table[["granted", "needed", "excess", "missing"]].isna().all(axis=None)
+    full = frames.rights(whole, fa.least_privilege_gap(whole))
+    assert full[["granted", "needed", "excess", "missing"]].notna().all(axis=None)
+
+
+def test_a_headline_out_of_part_of_the_data_says_so(whole):
+    def told(tenant):
+        seen = examine(tenant)
+        states = dict(zip(seen.answerable["rule"], seen.answerable["answerable"], strict=True))
+        return states, {n.name: n for n in headlines(tenant, seen, scope(tenant))}
+
+    states, numbers = told(without(whole, "environment_roles", "role_assignments", "grants"))
+    for name, rule, _, _ in COUNTED:
+        assert ("as far as" in numbers[name].label) == (states[rule] == "partly"), rule
+        assert (numbers[name].value is None) == (states[rule] not in ("full", "partly")), rule
+    states, numbers = told(whole)
+    assert not any("as far as" in numbers[name].label for name, rule, _, _ in COUNTED if states[rule] == "full")
