@@ -229,7 +229,8 @@ def _take(harvest: Harvest, document: Document, work: _Work) -> None:
 
 def _read(harvest: Harvest, document: Document, reader: Reader, work: _Work) -> None:
     try:
-        results = list(lines.read(document, reader) if document.form == "lines" else reader.read(document))
+        large = document.path is not None and document.form in {"lines", "sheet"}
+        results = list(lines.read(document, reader) if large else reader.read(document))
     except InputError as error:
         _failed(harvest, document.name, error)
         return

@@ -32,8 +32,8 @@ class Document:
     form : str
         ``json`` (`roots` holds every top-level value), ``lines`` (JSON Lines too large to decode whole:
         `path` on disk and `sample`), ``sheet`` (`sheet` holds CSV or workbook cells, all text, headers as
-        written), ``sqlite`` or ``parquet`` (`path`), ``package`` (`members`: the files of a solution or
-        flow package).
+        written; with a `path` as well it is a large table of which `sheet` holds the first rows),
+        ``sqlite`` or ``parquet`` (`path`), ``package`` (`members`: the files of a solution or flow package).
     observed_at : datetime or None
         When the export was made as far as the file itself tells (UTC).
     notes : tuple of str

@@ -68,6 +68,8 @@ def _open(path: Path, name: str, workspace: Path) -> Iterator[Document | InputEr
         yield Document(name, "parquet", path=path)
     elif size > LARGE and (sample := jsontext.sample(path)):
         yield Document(name, "lines", path=path, sample=tuple(sample))
+    elif size > LARGE and (first := sheets.head(path, name=name)) is not None:
+        yield Document(name, "sheet", path=path, sheet=first)
     elif size > WHOLE:
         raise RefusedInput(f"more than {WHOLE // 2**30} GB in one piece", where=name, remedy="Export as JSON Lines")
     else:
@@ -75,7 +77,7 @@ def _open(path: Path, name: str, workspace: Path) -> Iterator[Document | InputEr
 
 
 def whole(document: Document) -> Document:
-    """A document of form ``lines`` decoded in full, for readers that need every row at once."""
+    """A document that stayed on disk decoded in full, for readers that need every row at once."""
     if document.path is None:
         raise ValueError("only a document on disk can be decoded again")
     if document.path.stat().st_size > WHOLE:

@@ -1,32 +1,37 @@
-"""JSON Lines too large to decode whole: through the database where that can be, else a stretch of lines at a time."""
+"""Files too large to decode whole: through the database where that can be, else a stretch of lines at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pandas as pd
 
 from flowanalysis import schema
-from flowanalysis.sources import bulk, files
+from flowanalysis.sources import bulk, bulksheets, files, sheets
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.jsontext import roots
 from flowanalysis.sources.values import tidy
 
 STRETCH = 16 * 2**20
 """Bytes of lines that are decoded together."""
+ROWS = 50_000
+"""Rows of a table that are read together."""
 
 
 def read(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
-    """The batches of a document of form ``lines``, the same as if it were small.
+    """The batches of a document that stayed on disk, the same as if it were small.
 
     Parameters
     ----------
     document : Document
-        Of form ``lines``.
+        Of form ``lines``, or a ``sheet`` with a `path`.
     reader : Reader
         The reader that recognised it.
     """
+    if document.sheet is not None:
+        yield from _table(document, reader)
+        return
     quick = bulk.read(document)
     if quick is not None:
         yield from quick
@@ -41,16 +46,44 @@ def _stretches(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
     for first, last, lines in _cut(document):
         found, rejects = roots(lines.decode("utf-8-sig" if first == 1 else "utf-8"), name=document.name)
         part = Document(document.name, "json", roots=tuple(found))
-        where = f"lines {first:,} to {last:,}"
-        for result in [*rejects, *reader.read(part)]:
-            if isinstance(result, Reject):
-                yield replace(result, record=f"{where}, {result.record}".rstrip(", "))
-            elif isinstance(result.rows, (list, tuple)) and result.table:
-                frame, bad = tidy(result.table, result.rows)
-                yield replace(result, rows=frame)
-                yield from (Reject(result.table, f"{where}, row {c.number + 1}, {c.column}", c.reason) for c in bad)
-            else:
-                yield result
+        yield from _framed([*rejects, *reader.read(part)], f"lines {first:,} to {last:,}")
+
+
+def _framed(results: Iterable[Batch | Reject], where: str) -> Iterator[Batch | Reject]:
+    """Results of one stretch, rows as frames, rejects with the place of the stretch."""
+    for result in results:
+        if isinstance(result, Reject):
+            yield replace(result, record=f"{where}, {result.record}".rstrip(", "))
+        elif isinstance(result.rows, (list, tuple)) and result.table:
+            frame, bad = tidy(result.table, result.rows)
+            yield replace(result, rows=frame)
+            yield from (Reject(result.table, f"{where}, row {c.number + 1}, {c.column}", c.reason) for c in bad)
+        else:
+            yield result
+
+
+def _table(document: Document, reader: Reader) -> list[Batch | Reject]:
+    """A large table in text."""
+    quick = bulksheets.rights(document)
+    if quick is not None:
+        return quick
+    try:
+        return list(_joined(_stretches_of_rows(document, reader)))
+    except UnicodeDecodeError:
+        return list(reader.read(files.whole(document)))
+
+
+def _stretches_of_rows(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
+    if document.path is None:
+        return
+    damaged = 0
+    for first, sheet, rejects in sheets.read_stretches(document.path, name=document.name, rows=ROWS):
+        yield from rejects
+        damaged += sheets.lost(sheet)
+        where = f"rows {first:,} to {first + len(sheet) + len(rejects) - 1:,}"
+        yield from _framed(reader.read(Document(document.name, "sheet", sheet=sheet)), where)
+    for note in sheets.lost_letters(damaged):
+        yield Batch(reader.SOURCE, "", (), message=note)
 
 
 def _cut(document: Document) -> Iterator[tuple[int, int, bytes]]:

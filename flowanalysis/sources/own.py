@@ -15,7 +15,7 @@ The register: ``account,kind,owner,deputy,purpose,allowed_rights,environments,re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flowanalysis.sources.base import Batch, Document, Reject
@@ -28,6 +28,7 @@ Row = Mapping[str, Any]
 RIGHTS = {"who", "resource", "level"}
 REGISTER = {"account", "owner", "purpose"}
 REGISTER_COLUMNS = ("kind", "owner", "deputy", "purpose", "allowed_rights", "environments", "licence")
+THING = ("resource_id", "kind", "display_name", "sensitivity", "parent_id")
 LEVELS = {"read", "write", "owner", "full"}
 # What a key without ``kind=`` in front must be.
 GUESSES = (
@@ -48,15 +49,26 @@ def recognise(document: Document) -> str | None:
 
 def read(document: Document) -> Iterator[Batch | Reject]:
     """Rows of the file; a line that says too little is set aside."""
+    numbered = enumerate(records(document), 2)  # the header is line 1
+    yield from judged(((n, folded(row)) for n, row in numbered), rights=keys(document) >= RIGHTS)
+
+
+def judged(numbered: Iterable[tuple[int, Row]], *, rights: bool) -> Iterator[Batch | Reject]:
+    """Rows of lines of rights, or of the register, each with its number; empty cells left out."""
     gather = Gather(SOURCE)
-    rights = keys(document) >= RIGHTS
     gather.expect("grants" if rights else "register", "rights" if rights else "register")
-    for number, row in enumerate(records(document), 2):  # the header is line 1
+    things: dict[tuple[Any, ...], None] = {}
+    for number, row in numbered:
         try:
-            (_right if rights else _account)(gather, folded(row))
+            if rights:
+                things[_right(gather, row)] = None
+            else:
+                _account(gather, row)
         except (KeyError, ValueError) as error:
             what = f"column {error} is empty" if isinstance(error, KeyError) else str(error)
             gather.reject("grants" if rights else "register", f"line {number}", what)
+    for thing in things:
+        gather.add("resources", dict(zip(THING, thing, strict=True)), "rights")
     yield from gather.batches()
 
 
@@ -73,7 +85,8 @@ def resource(word: str) -> tuple[str, str]:
     return next((k for mark, k in GUESSES if mark in found), "other"), found
 
 
-def _right(gather: Gather, row: Row) -> None:
+def _right(gather: Gather, row: Row) -> tuple[Any, ...]:
+    """Add the grant; gives the resource."""
     level = row["level"].strip().lower()
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of read, write, owner, full")
@@ -95,8 +108,7 @@ def _right(gather: Gather, row: Row) -> None:
     )
     weight = float(row["sensitivity"]) if row.get("sensitivity") else None
     site = key.partition("|")[0] if kind == "sharepoint_list" else None
-    named = {"resource_id": key, "kind": kind, "display_name": text(row.get("name")), "sensitivity": weight}
-    gather.add("resources", {**named, "parent_id": site}, "rights")
+    return key, kind, text(row.get("name")), weight, site
 
 
 def _account(gather: Gather, row: Row) -> None:

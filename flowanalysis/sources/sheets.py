@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
 
 import pandas as pd
 
@@ -34,6 +36,16 @@ def delimiter(header: str) -> str:
     return max(DELIMITERS, key=lambda d: counts[d])
 
 
+def dialect(text: str) -> tuple[str, int]:
+    """The delimiter of a table, and how many characters stand before its header line."""
+    told = SEPARATOR.match(text)
+    start = 0
+    while first := FIRST_LINES.match(text, start):
+        start = first.end()
+    header = text[start:].split("\n", 1)[0]
+    return told[1] if told else delimiter(header), start
+
+
 def read_text(text: str, *, name: str) -> tuple[pd.DataFrame, list[Reject], tuple[str, ...]]:
     """A table in text: CSV of any dialect that exports have.
 
@@ -42,27 +54,72 @@ def read_text(text: str, *, name: str) -> tuple[pd.DataFrame, list[Reject], tupl
     (sheet, rejects, notes)
         Cells are text; headers as written, a repeated one with a number behind.
     """
-    told = SEPARATOR.match(text)
-    while first := FIRST_LINES.match(text):
-        text = text[first.end() :]
-    header = text.split("\n", 1)[0]
-    mark = told[1] if told else delimiter(header)
-    try:
-        rows = [r for r in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if any(map(str.strip, r))]
-    except csv.Error as error:
-        raise BrokenExport(f"not a table: {error}", where=name, remedy="Export it again") from None
+    mark, start = dialect(text)
+    rows = list(_rows(io.StringIO(text[start:], newline=""), mark, name))
     if not rows:
         raise BrokenExport("no header line", where=name, remedy="Export it again")
     sheet, rejects = _sheet(rows)
-    lost = sum(sheet[c].str.contains(r"\w\?\w", regex=True).sum() for c in sheet.columns if "name" in c.lower())
-    note = f"{lost:,} names with ? inside: letters were lost when the file was written as ASCII"
-    return sheet, rejects, (note,) if lost else ()
+    return sheet, rejects, lost_letters(lost(sheet))
 
 
-def _sheet(rows: list[list[str]]) -> tuple[pd.DataFrame, list[Reject]]:
+def read_stretches(path: Path, *, name: str, rows: int) -> Iterator[tuple[int, pd.DataFrame, list[Reject]]]:
+    """A large table in UTF-8 piece by piece: number of the first row, cells, rows of another width.
+
+    Raises
+    ------
+    UnicodeDecodeError
+        Somewhere in the file, when it is not UTF-8: then it must be decoded whole.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        mark, start = dialect(file.read(4096))
+        file.seek(0)
+        file.read(start)
+        lines = _rows(file, mark, name)
+        header = next(lines)
+        number = 2
+        while part := list(islice(lines, rows)):
+            sheet, rejects = _sheet([header, *part], first=number)
+            yield number, sheet, rejects
+            number += len(part)
+
+
+def head(path: Path, *, name: str) -> pd.DataFrame | None:
+    """The first rows of a large table in UTF-8, cells as text; None for anything else."""
+    with path.open("rb") as file:
+        start = file.read(2**18)
+    try:
+        text = start[: start.rfind(b"\n") + 1].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None
+    if "\x00" in text or text.lstrip()[:1] in {"{", "[", ""}:
+        return None
+    sheet, _, _ = read_text("\n".join(text.split("\n")[:50]), name=name)
+    return sheet
+
+
+def lost(sheet: pd.DataFrame) -> int:
+    """Names in which letters became question marks."""
+    return int(sum(sheet[c].str.contains(r"\w\?\w", regex=True).sum() for c in sheet.columns if "name" in c.lower()))
+
+
+def lost_letters(count: int) -> tuple[str, ...]:
+    """What to say about such names."""
+    said = f"{count:,} names with ? inside: letters were lost when the file was written as ASCII"
+    return (said,) if count else ()
+
+
+def _rows(lines: Iterable[str], mark: str, name: str) -> Iterator[list[str]]:
+    """Rows that say something."""
+    try:
+        yield from (r for r in csv.reader(lines, delimiter=mark) if any(map(str.strip, r)))
+    except csv.Error as error:
+        raise BrokenExport(f"not a table: {error}", where=name, remedy="Export it again") from None
+
+
+def _sheet(rows: list[list[str]], *, first: int = 2) -> tuple[pd.DataFrame, list[Reject]]:
     header = _headers(rows[0])
     good, rejects = [], []
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in enumerate(rows[1:], first):
         if len(row) == len(header):
             good.append(row)
         elif len(row) == len(header) + 1 and not row[-1].strip():
