@@ -15,6 +15,7 @@ from flowanalysis.tenant import Tenant
 
 Changes = Mapping[str, pd.DataFrame]
 ROOM = 2**62  # a combined key stays below
+SMALL = 50_000  # rows below which a second thread costs more than it saves
 
 
 def changes(before: Tenant, after: Tenant, tables: Iterable[str] | None = None) -> dict[str, pd.DataFrame]:
@@ -120,8 +121,11 @@ def keys_of(old: pd.DataFrame, new: pd.DataFrame) -> tuple[np.ndarray, np.ndarra
 
 def _column_codes(old: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
     """Values of a column on both sides as numbers of one list, and the length of the list."""
-    with ThreadPoolExecutor(2) as pool:  # Arrow works without the interpreter's lock
-        a, b = pool.map(_encode, (old, new))
+    if len(old) + len(new) < SMALL:
+        a, b = _encode(old), _encode(new)
+    else:
+        with ThreadPoolExecutor(2) as pool:  # Arrow works without the interpreter's lock
+            a, b = pool.map(_encode, (old, new))
     places = pc.index_in(b.dictionary, value_set=a.dictionary)
     fresh = b.dictionary.filter(pc.is_null(places))
     known = len(a.dictionary)
