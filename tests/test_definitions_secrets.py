@@ -304,7 +304,7 @@ def test_a_detector_that_fails_closes_the_definition(monkeypatch):
     def broken(_):
         raise ValueError(PASSWORD)
 
-    monkeypatch.setattr(secrets, "redact", broken)
+    monkeypatch.setattr(secrets, "examine", broken)
     with pytest.raises(DefinitionError, match="f9") as caught:
         read_definition(flow(), flow_id="f9")
     assert PASSWORD not in str(caught.value)

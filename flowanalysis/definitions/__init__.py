@@ -127,7 +127,7 @@ def read_definition(
 def _read(
     wrapped: parse.Wrapped, where: str, variables: Mapping[str, object] | None, swaggers: Mapping[str, Any] | None
 ) -> Read:
-    definition, removed = _redacted(wrapped.definition, where)
+    definition, removed, text = _redacted(wrapped.definition, where)
     declared = parse.references(wrapped.references)
     scope = Scope(
         parse.mapping(definition.get("parameters")), given=variables, constants=lambda: parse.constants(definition)
@@ -136,14 +136,14 @@ def _read(
     needs: list[Need] = []
     if wrapped.kind == "cloud":
         needs = [need for step in steps for need in needs_of(step, scope, swaggers)]
-    return Read(definition, declared, steps, needs, removed)
+    return Read(definition, declared, steps, needs, removed, text)
 
 
-def _redacted(definition: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], list[secrets.Secret]]:
+def _redacted(definition: Mapping[str, Any], where: str) -> tuple[Mapping[str, Any], list[secrets.Secret], str]:
     """The definition without its secrets; when that fails for any reason at all, the definition is not used."""
     try:
-        clean, found = secrets.redact(definition)
-        return clean, [*noted(definition), *found]
+        clean, found, text = secrets.examine(definition)
+        return clean, [*noted(definition), *found], text
     except FlowAnalysisError:
         raise
     except Exception as error:

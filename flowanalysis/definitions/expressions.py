@@ -47,9 +47,18 @@ def is_expression(value: object) -> bool:
 
 def join(values: list[Value]) -> Value:
     """Texts one after the other; the state is the least certain one."""
-    states = {v.state for v in values}
-    state = next((s for s in (EXPRESSION, ENVIRONMENT_VARIABLE) if s in states), KNOWN)
-    return Value("".join(v.text for v in values), state)
+    return Value("".join([v.text for v in values]), least(values))
+
+
+def least(values: list[Value]) -> str:
+    """The least certain state among values."""
+    state = KNOWN
+    for value in values:
+        if value.state == EXPRESSION:
+            return EXPRESSION
+        if value.state == ENVIRONMENT_VARIABLE:
+            state = ENVIRONMENT_VARIABLE
+    return state
 
 
 _PURE: Mapping[str, Callable[[str], str]] = {

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from flowanalysis import reference
 
 __all__ = [
+    "LABELS",
     "NONE",
     "SKIP",
     "STRENGTHS",
@@ -46,13 +47,17 @@ def names() -> Mapping[str, frozenset[str]]:
     }
 
 
-class _Strengths(dict[str, int]):
-    """Strength by name, remembered: the same few hundred names stand in every definition."""
+class _Known(dict[str, int]):
+    """What is said of a name, remembered: the same few hundred names stand in every definition."""
+
+    def __init__(self, told: Callable[[str], int]) -> None:
+        super().__init__()
+        self._told = told
 
     def __missing__(self, name: str) -> int:
         if len(self) > 20_000:  # names are the tenant's; memory is ours
             self.clear()
-        return self.setdefault(name, strength_of(name))
+        return self.setdefault(name, self._told(name))
 
 
 def strength_of(name: str) -> int:
@@ -82,7 +87,13 @@ def strength_of(name: str) -> int:
     return WEAK if words[-1] in known["weak"] else NONE
 
 
-STRENGTHS = _Strengths()
+def _labels(name: str) -> int:
+    """1 for the name of a member that names its neighbour, as in name and value; 0 for others."""
+    return int(name == "type" or name.lower() in names()["neighbours"])
+
+
+STRENGTHS = _Known(strength_of)
+LABELS = _Known(_labels)
 
 
 def _words(name: str) -> list[str]:

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-import orjson
-
 from flowanalysis import reference
 from flowanalysis.definitions import catalogue
 from flowanalysis.definitions.needs import HTTP, Need
@@ -18,7 +16,7 @@ from flowanalysis.definitions.secrets import Secret
 __all__ = ["Mark", "Read", "marks_of"]
 
 _ADDRESS = re.compile(
-    rb"@(?!odata|microsoft\.|thread|unq\.|example)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.[a-z]{2,12}\b",
+    r"@(?!odata|microsoft\.|thread|unq\.|example)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.[a-z]{2,12}\b",
     re.IGNORECASE,
 )
 _WHOLE_ADDRESS = re.compile(
@@ -52,6 +50,7 @@ class Read(NamedTuple):
     steps: list[Step]
     needs: list[Need]
     secrets: list[Secret]
+    text: str  # all texts and names of the definition, each once
 
 
 def marks_of(read: Read) -> list[Mark]:
@@ -102,7 +101,10 @@ def _no_failure_branch(read: Read) -> Iterator[Mark]:
     reaching = any(s.kind == "action" and (s.connection or s.child_flow_id or s.host or s.method) for s in read.steps)
     for step in read.steps:
         for outcomes in mapping(step.node.get("runAfter")).values():
-            if isinstance(outcomes, list) and any(str(o).lower() in {"failed", "timedout"} for o in outcomes):
+            # nearly all steps run after success; the rest is looked at
+            if outcomes == ["Succeeded"] or not isinstance(outcomes, list):
+                continue
+            if any(str(o).lower() in {"failed", "timedout"} for o in outcomes):
                 return
     if reaching:
         yield Mark("no_failure_branch", "", "", "no action runs after another one failed or timed out")
@@ -215,7 +217,7 @@ def _variables(read: Read) -> Iterator[Mark]:
 
 def _addresses(read: Read) -> Iterator[Mark]:
     """Mail addresses written into steps or variables; whether they are a person's, a reader must tell."""
-    if not _ADDRESS.search(orjson.dumps(read.definition)):
+    if not _ADDRESS.search(read.text):
         return
     stack: list[tuple[tuple[str, ...], object]] = [((), read.definition)]
     while stack:

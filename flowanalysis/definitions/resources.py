@@ -41,7 +41,7 @@ from urllib.parse import unquote, urlsplit
 
 from flowanalysis import reference
 from flowanalysis.definitions.catalogue import bare
-from flowanalysis.definitions.expressions import ABSENT, EXPRESSION, HOLE, KNOWN, Scope, Value, join
+from flowanalysis.definitions.expressions import ABSENT, EXPRESSION, HOLE, KNOWN, Scope, Value, least
 from flowanalysis.definitions.parse import Step, host_of, mapping, path_segments
 
 __all__ = ["IN_CONNECTION", "Parameters", "Resource", "entity_set", "parent", "resources_of", "site"]
@@ -289,15 +289,18 @@ def _apply(rule: Rule, parameters: Parameters, scope: Scope) -> Resource | None:
     if not rule.parts:
         word, _, key = rule.otherwise.partition("=")
         return Resource(rule.kind, key, word, rule.also, rule.right)
-    values = [_value(part, parameters, scope) for part in rule.parts]
-    if any(value is None for value in values):
-        return None
-    texts = [v for v in values if v is not None]
-    state = IN_CONNECTION if any(v.state == IN_CONNECTION for v in texts) else join(texts).state
+    values = []
+    for part in rule.parts:
+        value = _value(part, parameters, scope)
+        if value is None:
+            return None
+        values.append(value)
+    if any(v.state == IN_CONNECTION for v in values):
+        return Resource(rule.kind, "", IN_CONNECTION, rule.also, rule.right)
+    state = least(values)
     if state == EXPRESSION:
         return Resource(rule.unknown_kind, "", EXPRESSION, rule.also, rule.right)
-    key = "" if state == IN_CONNECTION else "|".join(v.text for v in texts)
-    return Resource(rule.kind, key, state, rule.also, rule.right)
+    return Resource(rule.kind, "|".join([v.text for v in values]), state, rule.also, rule.right)
 
 
 def _value(part: tuple[str, bool, tuple[str, ...]], parameters: Parameters, scope: Scope) -> Value | None:

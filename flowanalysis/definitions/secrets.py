@@ -19,6 +19,7 @@ import numpy as np
 
 from flowanalysis import reference
 from flowanalysis.definitions.likeness import (
+    LABELS,
     MEDIUM,
     NONE,
     SKIP,
@@ -28,7 +29,6 @@ from flowanalysis.definitions.likeness import (
     WRAPPER,
     counts,
     is_secret,
-    names,
     placeholder,
     strength_of,
 )
@@ -37,6 +37,8 @@ __all__ = ["REMOVED", "Secret", "any_in", "redact", "redact_text"]
 
 REMOVED = "[secret removed]"
 _KEY = random.token_bytes(32)  # of this run: equal values show as equal, and nobody can try values later
+SHORT = 5  # characters of a text or name that can hold neither a name with its value, nor a token, nor an address
+PAIR = 9  # characters of a text that cannot hold a name and its value
 LONGEST = 200_000  # characters of one text that are searched; what is longer is cut off, so that nothing unseen stays
 
 _RUNTIME = re.compile(
@@ -90,19 +92,19 @@ def _patterns() -> tuple[_Pattern, ...]:
 class _Hints:
     """All hints at once: which may occur in a text, by the triples of characters that they are made of.
 
-    Some fifty searches, one after the other, cost more than all other work on a definition. A table of the triples
-    that a text holds answers for nearly all of them; the few that remain are searched for.
+    Some seventy searches, one after the other, cost more than all other work on a definition. Numbers of the triples
+    that a text shares with the hints answer for nearly all of them; the few that remain are searched for.
     """
 
-    SIZE = 2**16
+    MOST = 255  # numbers of triples; when there are more, some share a number, which only costs a search
 
     def __init__(self, patterns: tuple[_Pattern, ...]) -> None:
         pairs = [(hint, pattern) for pattern in patterns for hint in pattern.hints]
-        self._short = [(h, p) for h, p in pairs if len(h) < 3]
-        self._long = [(h, p) for h, p in pairs if len(h) >= 3]
-        triples = [self._triples(h.encode()) for h, _ in self._long]
-        width = max(map(len, triples))
-        self._table = np.array([[*t, *[t[0]] * (width - len(t))] for t in triples])
+        triples = {h: set(self._triples(h.encode()).tolist()) for h, _ in pairs}
+        number = {t: at % self.MOST + 1 for at, t in enumerate(sorted(set().union(*triples.values())))}
+        self._numbers = np.zeros(2**16, np.uint8)
+        self._numbers[list(number)] = list(number.values())
+        self._pairs = [(h, p, frozenset(number[t] for t in triples[h])) for h, p in pairs]
 
     def _triples(self, data: bytes) -> np.ndarray:
         codes = np.frombuffer(data, np.uint8).astype(np.uint16)
@@ -110,10 +112,9 @@ class _Hints:
 
     def within(self, folded: str) -> list[_Pattern]:
         """Patterns of which a hint occurs in a text in lower case, each once."""
-        held = np.zeros(self.SIZE, bool)
-        held[self._triples(folded.encode("utf-8", "surrogatepass"))] = True
-        likely = [self._long[at] for at in np.flatnonzero(held[self._table].all(axis=1))]
-        return list({id(p): p for h, p in [*likely, *self._short] if h in folded}.values())
+        triples = self._triples(folded.encode("utf-8", "surrogatepass"))
+        held = set(self._numbers.take(triples).tobytes().translate(None, b"\0"))
+        return list({id(p): p for h, p, numbers in self._pairs if numbers <= held and h in folded}.values())
 
 
 @cache
@@ -128,8 +129,14 @@ def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
     >>> clean["inputs"], found[0].kind, found[0].length
     ({'client_secret': '[secret removed]'}, 'client_secret', 14)
     """
-    if _clean(tree):
-        return tree, []
+    return examine(tree)[:2]
+
+
+def examine(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret], str]:
+    """As `redact`; and the texts of the tree as it came, each once, for other searches. They may hold the secrets."""
+    text, harmless = _looked(tree)
+    if harmless:
+        return tree, [], text
     hits = list(_find(tree))
     by_path: dict[tuple[str, ...], list[_Hit]] = {}
     for hit in hits:
@@ -138,7 +145,7 @@ def redact(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret]]:
     for path, here in by_path.items():
         shown = tuple(redact_text(p) for p in path)
         found += [Secret(h.kind, shown, len(h.value), _fingerprint(h.value)) for h in _apart(here)]
-    return _rebuilt(tree, (), by_path), found
+    return _rebuilt(tree, (), by_path), found, text
 
 
 def redact_text(text: str) -> str:
@@ -177,7 +184,7 @@ def _texts(tree: object) -> list[_Text]:
                     label, own = _label(node, key, name, strength)
                 if own != SKIP:
                     stack.append(((path, key), value, label, own))
-                if len(key) > 11:
+                if len(key) > SHORT:
                     found.append((((path, key), "(name)"), key, "", NONE))
         elif isinstance(node, list):
             stack += [((path, str(at)), value, name, strength) for at, value in enumerate(node)]
@@ -190,64 +197,65 @@ def _texts(tree: object) -> list[_Text]:
 
 def _label(node: Mapping[str, Any], key: str, outer: str, strength: int) -> tuple[str, int]:
     """The name for a member called value: its neighbour called name, else what is around."""
-    for other, label in node.items():
-        if other != key and isinstance(label, str) and other.lower() in names()["neighbours"]:
+    for other in node:
+        if not LABELS[other] or other == key or not isinstance(label := node[other], str):
+            continue
+        if other != "type":
             own = STRENGTHS[label]
             if own in TELLING:
                 return label, own
-        elif other == "type" and isinstance(label, str) and label.lower().startswith("secure"):
+        elif label.lower().startswith("secure"):
             return "secure parameter", STRONG
     return outer, strength if strength in TELLING else NONE
 
 
-def _quick(tree: object) -> tuple[set[str], list[_Text]]:
+def _quick(tree: Mapping[str, Any]) -> tuple[set[str], list[_Text]]:
     """The texts of a tree, names of members included, without their places: those with a name that counts apart.
 
     Most definitions hold no secret; for them this is all the work there is.
     """
-    stack: list[tuple[object, str, int]] = [(tree, "", NONE)]
-    plain: set[str] = set()
-    named: list[_Text] = []
-    strengths = STRENGTHS
+    stack: list[tuple[Any, str, int]] = [(tree, "", NONE)]
+    keys, plain, named = set(tree), set(), []
+    strengths, push, add = STRENGTHS, stack.append, plain.add
     while stack:
         node, name, strength = stack.pop()
-        if isinstance(node, dict):
-            plain.update(node)
+        if type(node) is dict:
             for key, value in node.items():
-                own = strengths[key]
-                if own == SKIP:
-                    continue
-                label = key
-                if own == WRAPPER:
+                own, label = strengths[key], key
+                if own >= WRAPPER:
+                    if own == SKIP:
+                        continue
                     label, own = _label(node, key, name, strength)
-                if isinstance(value, str):
+                kind = type(value)
+                if kind is str:
                     if own:
                         named.append((None, value, label, own))
-                    else:
-                        plain.add(value)
-                elif value is not None:
-                    stack.append((value, label, own))
-        elif isinstance(node, list):
+                    elif len(value) > SHORT:
+                        add(value)
+                elif kind is dict:
+                    keys.update(value)
+                    push((value, label, own))
+                elif kind is list or own == STRONG:
+                    push((value, label, own))
+        elif type(node) is list:
+            keys.update(*[v for v in node if type(v) is dict])
             stack += [(value, name, strength) for value in node]
-        elif isinstance(node, str):
+        elif type(node) is str:
             named.append((None, node, name, strength))
-        elif strength == STRONG and isinstance(node, (int, float)) and not isinstance(node, bool):
+        elif strength == STRONG and type(node) in (int, float):
             named.append((None, str(node), name, strength))
-    return plain, named
+    return plain.union([k for k in keys if len(k) > SHORT]), named
 
 
-def _clean(tree: Mapping[str, Any]) -> bool:
-    """True when a quick look finds nothing."""
-    plain, named = _quick(tree)
-    if any(item[3] and _by_name(item) for item in named):
-        return False
-    # the same words stand in every step; nothing shorter can hold a name and a value, or a token
-    texts = {t for t in plain if len(t) > 11}
+def _looked(tree: Mapping[str, Any]) -> tuple[str, bool]:
+    """The texts of a tree, and True when a quick look finds no secret in them."""
+    texts, named = _quick(tree)
     texts.update([item[1] for item in named])
-    if _occurring("\n".join(texts)):
-        return False
-    pairs = [t for t in texts if "=" in t or ":" in t or "%3" in t]
-    return not any(True for text in pairs for _ in _named_in_text((None, text, "", NONE)))
+    text = "\n".join(texts)
+    if any(item[3] and _by_name(item) for item in named) or _occurring(text):
+        return text, False
+    pairs = [t for t in texts if len(t) > PAIR and ("=" in t or ":" in t or "%3" in t)]
+    return text, not any(True for pair in pairs for _ in _named_in_text((None, pair, "", NONE)))
 
 
 def _find(tree: Mapping[str, Any]) -> Iterator[_Hit]:
@@ -366,7 +374,8 @@ def _cut(text: str, hits: list[_Hit]) -> str:
 
 def _rebuilt(node: object, path: tuple[str, ...], hits: Mapping[tuple[str, ...], list[_Hit]]) -> Any:
     if isinstance(node, dict):
-        return {redact_text(k): _rebuilt(v, (*path, k), hits) for k, v in node.items()}
+        told = any_in("\n".join(node))
+        return {redact_text(k) if told else k: _rebuilt(v, (*path, k), hits) for k, v in node.items()}
     if isinstance(node, list):
         return [_rebuilt(v, (*path, str(at)), hits) for at, v in enumerate(node)]
     if path not in hits:
