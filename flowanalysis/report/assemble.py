@@ -22,9 +22,10 @@ from flowanalysis.report.frames import moved, moves, named
 from flowanalysis.report.headlines import Headline, headlines
 from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.scope import Scope
-from flowanalysis.report.seen import examined
+from flowanalysis.report.seen import examined, responsible
 from flowanalysis.report.workbook import write_workbook
 from flowanalysis.report.worker import Status
+from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain, slug
 from flowanalysis.worklists import work_list
@@ -93,7 +94,8 @@ def prepare(
     parts, rules = Parts(), load_policy(policy)
     past = before.tenant if before else None
     seen: Examination = parts.make("Findings", lambda: examined(tenant, rules, past), _nothing_examined())
-    found = scope(seen.findings)
+    who = parts.make("Who can act", lambda: responsible(tenant, rules, past), pd.Series(dtype=TEXT))
+    found = scope(seen.findings).assign(who=lambda rows: rows["finding_id"].map(who).astype(TEXT))
     numbers = parts.make("Numbers", lambda: headlines(tenant, seen, scope), [])
     then = parts.make("Findings of last month", lambda: examined(past, rules)) if past else None
     old, old_month = parts.make("Last month", lambda: previous_numbers(frame, out, before, then), ({}, ""))
@@ -276,10 +278,9 @@ def worklists(tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) ->
         _lists(work, by, title, frame, draft)
         for by, title in (("responsible", "Person"), ("environment", "Environment"))
     ]
-    columns = {"group": "", "findings": "Findings", "urgent": "Critical and high", "page": "Page"}
     body = ["<h1>Work lists</h1>", '<p class="fa-lede">Every finding with the person who can act on it.</p>']
     for table, by in zip(made, ("person", "environment"), strict=True):
-        body.append(f"<h2>By {by}</h2>" + show.link_list(table, heading=columns["group"] or by))
+        body.append(f"<h2>By {by}</h2>" + show.link_list(table, heading=by.capitalize()))
     (draft / "worklists.html").write_text(
         page("Work lists", "".join(body), frame, current="worklists.html"), encoding="utf-8"
     )
@@ -290,30 +291,38 @@ def worklists(tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) ->
 
 
 def _lists(work: pd.DataFrame, by: str, title: str, frame: Frame, draft: Path) -> list[tuple[str, str, str]]:
-    """A page for each group of findings; name, file and what it holds."""
-    counts = work[by].fillna("–").value_counts()
+    """A page for each group of findings, the most urgent first; name, file and what it holds."""
+    work = work.assign(**{by: work[by].fillna("–").replace("–", NOWHERE[by])})
+    work = work.assign(_urgent=work["severity"].isin(["critical", "high"]))
+    counts = work.groupby(by)["_urgent"].agg(["sum", "size"]).sort_values(["sum", "size"], ascending=False)
     made = []
-    for group, size in counts.head(LISTS).items():
-        rows = work[work[by].fillna("–") == group]
+    for group, (urgent, size) in counts.head(LISTS).iterrows():
+        rows = work[work[by] == group]
         file = f"worklists/{slug(group, key=by + str(group))}.html"
-        table = show.table_html(rows, name="work", caption="Findings, most urgent first", columns=WORK, rows=500)
+        columns = {c: t for c, t in WORK.items() if c != by and not rows[c].isin(["–"]).all()}
+        table = show.table_html(rows, name="work", caption="Findings, most urgent first", columns=columns, rows=500)
         body = f'<p class="fa-meta">{title}</p><h1>{show.escape(group)}</h1>{table}'
         (draft / file).write_text(page(f"Work list: {group}", body, frame, up="../"), encoding="utf-8")
-        urgent = int(rows["severity"].isin(["critical", "high"]).sum())
-        made.append((str(group), file, f"{size:,} findings, {urgent:,} of them critical or high"))
+        made.append((str(group), file, f"{_findings(size)}, {urgent:,} of them critical or high"))
     if len(counts) > LISTS:
         made.append((f"{len(counts) - LISTS:,} more", "tables/work-list.csv", "in the table of all"))
     return made
 
 
+def _findings(number: int) -> str:
+    return "1 finding" if number == 1 else f"{number:,} findings"
+
+
+NOWHERE = {"responsible": "nobody named", "environment": "in no environment"}
 WORK = {
     "severity": "Severity",
     "title": "What",
     "subject_name": "Where",
+    "responsible": "Who can act",
     "environment": "Environment",
-    "why_you": "Why you",
     "impact": "What it means",
     "advice": "What to do",
+    "why_you": "Why you",
 }
 
 

@@ -204,7 +204,8 @@ def _action(line: Any) -> str:
     count = f"{line.count:,} {'finding' if line.count == 1 else 'findings'}, {show.escape(line.rule)}"
     return (
         f'<li>{show.severity(line.severity)} <a href="#t-{table}"><strong>{show.escape(line.title)}</strong></a>'
-        f'<span class="fa-count">{count}</span><br>{show.escape(line.advice, width=400)}</li>'
+        f'<span class="fa-count">{count}</span><br>{show.escape(line.advice, width=400)}'
+        f'<span class="fa-where-to">{show.some(line.subjects)}</span></li>'
     )
 
 
@@ -217,6 +218,7 @@ COLUMNS = {
     "severity": "Severity",
     "title": "What",
     "subject_name": "Where",
+    "who": "Who can act",
     "impact": "What it means",
     "advice": "What to do",
     "rule": "Rule",
@@ -226,21 +228,23 @@ COLUMNS = {
 
 def _findings(over: Overview) -> str:
     """All findings: the urgent ones, then the rest; no row stands twice."""
-    urgent = over.findings["severity"].isin(URGENT)
-    first_table = show.table_html(
-        over.findings[urgent],
-        name="urgent-findings",
-        caption="Critical and high findings",
-        columns=COLUMNS,
-        link="tables/urgent-findings.csv",
+    found = over.findings
+    columns = dict(COLUMNS)
+    if (found["confidence"] == "full").all():
+        del columns["confidence"]  # goes without saying
+    parts = (
+        (found[found["severity"].isin(URGENT)], "urgent-findings", "Critical and high findings"),
+        (found[~found["severity"].isin(URGENT)], "findings", "Other findings"),
     )
-    rest = show.table_html(
-        over.findings[~urgent], name="findings", caption="Other findings", columns=COLUMNS, link="tables/findings.csv"
+    tables = "".join(
+        show.table_html(rows, name=name, caption=caption, columns=columns, link=f"tables/{name}.csv")
+        for rows, name, caption in parts
     )
-    return f"<h2>Findings</h2>{first_table}{rest}"
+    return f"<h2>Findings</h2>{tables}"
 
 
 def _coverage(over: Overview) -> str:
+    """The questions with a gap and what would close it; those without one by name."""
     columns = {
         "question": "Question",
         "answer": "Answer",
@@ -249,14 +253,16 @@ def _coverage(over: Overview) -> str:
         "export": "Export to add",
         "command": "Command",
     }
+    gaps = over.coverage[over.coverage["answer"] != "full"]
+    whole = over.coverage[over.coverage["answer"] == "full"]["question"]
+    columns = {c: title for c, title in columns.items() if c in ("question", "answer") or gaps[c].ne("").any()}
     table = show.table_html(
-        over.coverage,
-        name="coverage",
-        caption="What this report can answer",
-        columns=columns,
-        link="tables/coverage.csv",
+        gaps, name="coverage", caption="What this report can answer in part or not at all", columns=columns
     )
-    return f'<h2 id="coverage">Coverage</h2>{table}'
+    listed = "".join(f"<li>{show.escape(q, width=None)}</li>" for q in whole)
+    told = f"<details><summary>Answered in full: {len(whole)} questions</summary><ul>{listed}</ul></details>"
+    link = '<p class="fa-foot"><a href="tables/coverage.csv" download>All questions as CSV</a></p>'
+    return f'<h2 id="coverage">Coverage</h2>{table if len(gaps) else ""}{told if len(whole) else ""}{link}'
 
 
 def _pages(frame: Frame) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from weakref import WeakKeyDictionary
+from functools import cached_property
+from weakref import WeakKeyDictionary, ref
 
 import pandas as pd
 
@@ -14,7 +16,9 @@ from flowanalysis.places import place
 from flowanalysis.policy import Policy, load_policy
 from flowanalysis.report.frames import named
 from flowanalysis.report.scope import Scope
+from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
+from flowanalysis.worklists import work_list
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Seen:
     Parameters
     ----------
     findings : DataFrame
-        Findings with names beside their ids.
+        Findings with names beside their ids, and in ``who`` the person who can act.
     answerable : DataFrame
         rule, title, answerable (full | partly | no | off), missing.
     policy : Policy
@@ -75,19 +79,48 @@ def examine(tenant: Tenant, here: Scope | None = None, *, policy: str = "", prev
     """
     rules = load_policy(place(policy)) if policy else load_policy()
     before = load(place(previous)) if previous else None
-    result = examined(tenant, rules, before)
-    return Seen(named((here or Scope())(result.findings), tenant), result.answerable, rules, before)
+    kept = _kept(tenant, rules, before)
+    found = named((here or Scope())(kept.result.findings), tenant)
+    found = found.assign(who=found["finding_id"].map(kept.who).astype(TEXT))
+    return Seen(found, kept.result.answerable, rules, before)
 
 
-_EXAMINED: WeakKeyDictionary[Tenant, list[tuple[Policy, Tenant | None, Examination]]] = WeakKeyDictionary()
+@dataclass
+class _Kept:
+    """An examination that later questions about the same data and rules need not repeat."""
+
+    tenant: Callable[[], Tenant | None] = field(repr=False)
+    policy: Policy
+    before: Tenant | None
+    result: Examination
+
+    @cached_property
+    def who(self) -> pd.Series:
+        """Finding to the person who can act on it."""
+        tenant = self.tenant()
+        assert tenant is not None
+        work = work_list(tenant, self.result.findings)
+        return work.drop_duplicates("finding_id").set_index("finding_id")["responsible"]
+
+
+_EXAMINED: WeakKeyDictionary[Tenant, list[_Kept]] = WeakKeyDictionary()
+
+
+def _kept(tenant: Tenant, rules: Policy, before: Tenant | None) -> _Kept:
+    known = _EXAMINED.setdefault(tenant, [])
+    met = next((k for k in known if k.policy == rules and k.before is before), None)
+    if met is None:
+        met = _Kept(ref(tenant), rules, before, apply_rules(tenant, rules, before))
+        known.append(met)
+    return met
 
 
 def examined(tenant: Tenant, policy: Policy | None = None, before: Tenant | None = None) -> Examination:
     """Findings, evidence and coverage, found once for a tenant, its policy and its month before."""
-    rules = policy or load_policy()
-    known = _EXAMINED.setdefault(tenant, [])
-    met = next((result for p, b, result in known if p == rules and b is before), None)
-    if met is None:
-        met = apply_rules(tenant, rules, before)
-        known.append((rules, before, met))
+    met = _kept(tenant, policy or load_policy(), before).result
     return Examination(*(getattr(met, f.name).copy(deep=False) for f in fields(met)))
+
+
+def responsible(tenant: Tenant, policy: Policy | None = None, before: Tenant | None = None) -> pd.Series:
+    """Id of each finding to the name of the person who can act on it; found once, as :func:`examined`."""
+    return _kept(tenant, policy or load_policy(), before).who.copy()

@@ -152,7 +152,7 @@ def open_all(opened: Mapping[str, str]) -> None:
     from flowanalysis.loading import keep_open
     from flowanalysis.policy import load_policy
     from flowanalysis.report import figures, notebook, show  # noqa: F401
-    from flowanalysis.report.seen import examined
+    from flowanalysis.report.seen import examined, responsible
 
     notebook.warm_up()
     if not opened.get("data"):
@@ -160,10 +160,10 @@ def open_all(opened: Mapping[str, str]) -> None:
     tenant = keep_open(opened["data"])
     before = keep_open(opened["previous"]) if opened.get("previous") else None
     policy = load_policy(opened["policy"]) if opened.get("policy") else load_policy()
-    examined(tenant, policy)
+    responsible(tenant, policy)
     if before is not None:
         examined(before, policy)
-        examined(tenant, policy, before)
+        responsible(tenant, policy, before)
 
 
 def main(path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -45,6 +45,10 @@ class Block:
         return self.html
 
 
+# On a narrow screen a picture keeps its size and scrolls, which the keyboard must reach.
+FIGURE = '<figure class="fa-picture" tabindex="0">'
+
+
 class Picture:
     """A figure as PNG with its alternative text; for a report the dark twin travels in the metadata."""
 
@@ -63,7 +67,7 @@ class Picture:
         light, dark = (base64.b64encode(png).decode("ascii") for png in (self._light, self._dark))
         source = f'<source media="screen and (prefers-color-scheme: dark)" srcset="data:image/png;base64,{dark}">'
         image = f'<img src="data:image/png;base64,{light}" alt="{attribute(self.alt)}">'
-        return f'<figure class="fa-picture"><picture>{source if dark else ""}{image}</picture></figure>'
+        return f"{FIGURE}<picture>{source if dark else ''}{image}</picture></figure>"
 
     def _repr_mimebundle_(
         self, include: object = None, exclude: object = None
@@ -135,10 +139,12 @@ FINDING = {
     "severity": "Severity",
     "subject_name": "Where",
     "environment": "Environment",
+    "who": "Who can act",
     "impact": "What it means",
     "advice": "What to do",
     "confidence": "Confidence",
 }
+SAID_ONCE = ("impact", "advice")  # columns that stand over the table when all rows have the same text
 
 
 def found(seen: Seen, *rules: str, name: str, caption: str, columns: Mapping[str, str] | None = None) -> Block:
@@ -160,9 +166,23 @@ def found(seen: Seen, *rules: str, name: str, caption: str, columns: Mapping[str
         shown = dict(columns or FINDING)
         if rows["environment_id"].isna().all():
             shown.pop("environment", None)  # about accounts, which live in no environment
-        return table(rows, name, caption, columns=shown)
+        shown, said = said_once(rows, shown)
+        block = table(rows, name, caption, columns=shown)
+        return Block(said + block.html, block.text)
     words = f"{caption}: not known; {seen.lacking(*rules)}."
     return Block(f'<p class="fa-warning" role="note" id="t-{attribute(name)}">{escape(words, width=None)}</p>', words)
+
+
+def said_once(rows: pd.DataFrame, columns: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """Columns worth a column, and as HTML what all rows have in common; full confidence goes without saying."""
+    shown = dict(columns)
+    if "confidence" in shown and (rows["confidence"] == "full").all():
+        del shown["confidence"]
+    if len(rows) < 2:
+        return shown, ""
+    common = [c for c in SAID_ONCE if c in shown and rows[c].nunique(dropna=False) == 1]
+    terms = "".join(f"<dt>{escape(shown.pop(c))}</dt><dd>{escape(rows[c].iloc[0], width=None)}</dd>" for c in common)
+    return shown, f'<dl class="fa-said">{terms}</dl>' if terms else ""
 
 
 def numbers(values: Mapping[str, object], *, links: Mapping[str, str] | None = None, known: bool = True) -> Block:
@@ -213,7 +233,8 @@ def advice(findings: pd.DataFrame, *, limit: int = 6, title: str = "What to do")
     lines = advice_lines(findings, limit=limit)
     body = "".join(
         f"<li>{severity(r.severity)} <strong>{escape(r.title)}</strong> "
-        f'<span class="fa-count">{r.count:,}</span><br>{escape(r.advice, width=400)}</li>'
+        f'<span class="fa-count">{r.count:,}</span><br>{escape(r.advice, width=400)}'
+        f'<span class="fa-where-to">{some(r.subjects)}</span></li>'
         for r in lines.itertuples()
     )
     html = f"<ol>{body}</ol>" if body else "<p>No finding of these rules.</p>"
@@ -221,14 +242,24 @@ def advice(findings: pd.DataFrame, *, limit: int = 6, title: str = "What to do")
     return Block(f'<section class="fa-todo"><h3>{escape(title)}</h3>{html}</section>', text)
 
 
+def some(names: Sequence[object], *, most: int = 3) -> str:
+    """The first of some names as HTML, and how many more there are."""
+    rest = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return " · ".join(escape(n, width=60) for n in names[:most]) + rest
+
+
 def advice_lines(findings: pd.DataFrame, *, limit: int | None = None) -> pd.DataFrame:
-    """One row per rule: rule, severity of its worst finding, title, advice, count; most severe first."""
+    """One row per rule: rule, severity of its worst finding, title, advice, subjects, count; most severe first."""
     order = {s: i for i, s in enumerate(SEVERITIES)}
     ranked = findings.assign(_rank=findings["severity"].map(order)).sort_values("_rank", kind="stable")
     lines = (
         ranked.groupby("rule", sort=False, observed=True)
         .agg(
-            severity=("severity", "first"), _rank=("_rank", "min"), title=("title", "first"), advice=("advice", "first")
+            severity=("severity", "first"),
+            _rank=("_rank", "min"),
+            title=("title", "first"),
+            advice=("advice", "first"),
+            subjects=("subject_name", lambda names: [*names.dropna().drop_duplicates()]),
         )
         .assign(count=ranked["rule"].value_counts())
         .reset_index()

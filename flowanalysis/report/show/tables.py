@@ -13,6 +13,7 @@ ROWS = 200  # rows of one HTML table; the CSV has all
 # Words of the field that a column name alone would get wrong.
 WORDS = {"upn": "user name", "id": "id", "sku": "type", "dlp": "data policy", "url": "address", "at": ""}
 MONO = ("_id",)
+NARROW = frozenset(["rule", "state", "level"])  # short words of our own, never broken
 # Columns that hold our own code words, read as words.
 CODED = frozenset(
     [
@@ -28,13 +29,11 @@ CODED = frozenset(
         "relation",
         "side",
         "method",
-        "signals",
-        "missing",
         "what",
         "change",
-        "columns",
     ]
 )
+LISTED = frozenset(["signals", "columns"])  # code words, separated by blanks
 LONG = 44  # characters from which a column of text gets room to wrap
 
 
@@ -144,8 +143,12 @@ def _renderer(column: pd.Series, name: str) -> tuple[Callable[[object], str], st
         return severity, ""
     if name.endswith(MONO):
         return _text, "fa-id"
+    if name in LISTED:
+        return _listed, "fa-long"
     if name in CODED:
         return _words, ""
+    if name in NARROW:
+        return _text, "fa-date"
     long = pd.api.types.is_string_dtype(column.dtype) and (column.str.len() > LONG).fillna(False).any()
     return _text, "fa-long" if long else ""
 
@@ -170,6 +173,15 @@ def severity(value: object) -> str:
 
 def _words(value: object) -> str:
     return escape(str(value).replace("_", " "), width=400)
+
+
+def _listed(value: object) -> str:
+    """Code words separated by blanks, as a list of words; those with a minus speak against."""
+    words = str(value).replace(",", " ").split()
+    speak = [w.replace("_", " ") for w in words if not w.startswith("-")]
+    against = [w[1:].replace("_", " ") for w in words if w.startswith("-")]
+    parts = [", ".join(speak), "against: " + ", ".join(against) if against else ""]
+    return escape("; ".join(filter(None, parts)), width=400)
 
 
 def _text(value: Any) -> str:

@@ -17,6 +17,10 @@ const compare = (a, b, way) => {
 for (const figure of document.querySelectorAll(".fa-table")) {
   const body = figure.querySelector("tbody");
   const rows = [...body.rows];
+  const heads = [...figure.querySelectorAll("thead th")];
+  // On a narrow screen every row stands as a card, and each cell says what it is.
+  figure.classList.add("fa-cards");
+  for (const row of rows) for (const [n, cell] of [...row.cells].entries()) cell.dataset.head = heads[n].textContent;
   if (rows.length < 2) continue;
   let open = rows.length <= FOLD + 5;
   let wanted = "";
@@ -54,7 +58,6 @@ for (const figure of document.querySelectorAll(".fa-table")) {
   };
   more.addEventListener("click", () => { open = !open; draw(); });
   input.addEventListener("input", () => { wanted = input.value.trim().toLowerCase(); draw(); });
-  const heads = [...figure.querySelectorAll("thead th")];
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
