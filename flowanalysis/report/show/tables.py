@@ -29,6 +29,7 @@ CODED = frozenset(
         "relation",
         "side",
         "method",
+        "missing",
         "what",
         "change",
     ]
