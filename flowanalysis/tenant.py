@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, wraps
-from typing import TYPE_CHECKING, TypeAlias
+from functools import cached_property
+from typing import TypeAlias
 
 import pandas as pd
 
+from flowanalysis import codes as coding
 from flowanalysis import schema
 from flowanalysis.errors import UnknownName
 from flowanalysis.lookup import Lookup
+from flowanalysis.remember import once_per_tenant
 
-if TYPE_CHECKING:
-    from flowanalysis.codes import Codes
+__all__ = ["Tenant", "once_per_tenant"]
 
 Source: TypeAlias = "str | Callable[[Tenant], pd.DataFrame]"
 Frames = Mapping[str, pd.DataFrame | Callable[[], pd.DataFrame]]
@@ -50,7 +51,7 @@ class Tenant:
         *,
         collected: Iterable[str] | None = None,
         as_of: pd.Timestamp | None = None,
-        codes: Callable[[], Codes] | None = None,
+        codes: Callable[[], coding.Codes] | None = None,
         name: str = "",
     ) -> None:
         for table in frames:
@@ -125,11 +126,9 @@ class Tenant:
         return self.as_of.strftime("%Y-%m")
 
     @cached_property
-    def codes(self) -> Codes:
+    def codes(self) -> coding.Codes:
         """Integer codes and one sparse matrix per relation, for the analyses."""
-        from flowanalysis import codes  # late: codes read frames of this class
-
-        return self._codes() if self._codes else codes.build(self)
+        return self._codes() if self._codes else coding.build(self)
 
     def replace(self, **frames: pd.DataFrame) -> Tenant:
         """A tenant with some tables replaced; the rest is shared, not copied."""
@@ -139,15 +138,3 @@ class Tenant:
             as_of=self._as_of if self._as_of is not None else self.as_of,
             name=self.name,
         )
-
-
-def once_per_tenant(analysis: Callable[[Tenant], pd.DataFrame]) -> Callable[[Tenant], pd.DataFrame]:
-    """Compute a frame once for each tenant; callers get a shallow copy, so none can change another's."""
-
-    @wraps(analysis)
-    def remembered(tenant: Tenant) -> pd.DataFrame:
-        if analysis not in tenant._known:
-            tenant._known[analysis] = analysis(tenant)
-        return tenant._known[analysis].copy(deep=False)
-
-    return remembered

@@ -1,0 +1,108 @@
+"""Ids as integers: the code of an id is its place in alphabetical order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from flowanalysis.schema import TEXT
+
+SEPARATOR = "\x1f"  # between environment and id: no id holds a unit separator
+
+
+class Names:
+    """Interned ids in alphabetical order; the code of an id is its place.
+
+    Examples
+    --------
+    >>> names = Names.of([pd.Series(["b", "a", None, "b"])])
+    >>> names.codes(pd.Series(["b", "x", None])).tolist(), names.text([0, 1]).tolist()
+    ([1, -1, -1], ['a', 'b'])
+    """
+
+    def __init__(self, values: pa.Array) -> None:
+        self.values = values
+
+    @classmethod
+    def of(cls, columns: Iterable[object]) -> Names:
+        """Every id that occurs in one of the columns; NA and empty text are none."""
+        merged = pa.chunked_array([_arrow(c).unique() for c in columns], pa.large_string())
+        merged = merged.unique().drop_null()  # an Array: chunks are gone
+        merged = merged.filter(pc.not_equal(merged, ""))
+        return cls(merged.take(pc.sort_indices(merged)))
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def codes(self, column: object) -> np.ndarray:
+        """Codes of a column of ids as int32; -1 for NA and for ids not interned."""
+        encoded = _arrow(column).dictionary_encode()
+        found = pc.index_in(encoded.dictionary, value_set=self.values).fill_null(-1)
+        places = np.append(found.to_numpy(zero_copy_only=False), -1).astype(np.int32)  # the last answers for NA
+        return places[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+    def code(self, name: str) -> int:
+        """Code of one id, -1 when it is not interned."""
+        place = bisect_left(self.values, name.encode(), key=lambda value: value.as_py().encode())
+        return place if place < len(self) and self.values[place].as_py() == name else -1
+
+    def text(self, codes: object) -> pd.api.extensions.ExtensionArray:
+        """Ids of codes as Arrow-backed text; NA for -1."""
+        places = np.asarray(codes, dtype=np.int64)
+        return TEXT.__from_arrow__(self.values.take(pa.array(places, mask=places < 0)))
+
+    def category(self, codes: object) -> pd.Categorical:
+        """Ids of codes as a categorical that shares this table: for results of millions of rows."""
+        return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32), categories=self._index)
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        return pd.Index(TEXT.__from_arrow__(self.values))
+
+
+def pair(frame: pd.DataFrame, column: str) -> pa.Array:
+    """Environment and id as one name; NA when the id is.
+
+    Examples
+    --------
+    >>> pair(pd.DataFrame({"environment_id": ["e"], "flow_id": ["f"]}), "flow_id").to_pylist()
+    ['e\\x1ff']
+    """
+    between = pa.scalar(SEPARATOR, pa.large_string())
+    return pc.binary_join_element_wise(_arrow(frame["environment_id"]), _arrow(frame[column]), between)
+
+
+def split(names: Names, codes: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
+    """Environment and id of codes of flows or connections."""
+    parts = pc.split_pattern(_arrow(names.text(codes)), SEPARATOR, max_splits=1)
+    return tuple(TEXT.__from_arrow__(pc.list_element(parts, place)) for place in (0, 1))
+
+
+def _arrow(column: object) -> pa.Array:
+    """A column of text as one Arrow array, without a copy where it is one already."""
+    values = column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(pd.Series(column, dtype=TEXT).array)
+    if isinstance(values, pa.ChunkedArray):
+        values = values.combine_chunks()
+    return values.cast(pa.large_string())
+
+
+def pack(values: pa.Array) -> dict[str, np.ndarray]:
+    """Text as plain arrays, for `unpack`."""
+    if values.offset or not len(values):
+        values = pa.array(values.to_pylist(), pa.large_string())
+    _, offsets, data = values.buffers()
+    count = len(values)
+    places = np.frombuffer(offsets, np.int64)[: count + 1] if count else np.zeros(1, np.int64)
+    return {"offsets": places, "bytes": np.frombuffer(data, np.uint8)[: places[-1]] if count else np.empty(0, np.uint8)}
+
+
+def unpack(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
+    """The text that `pack` took apart."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets)), pa.py_buffer(np.ascontiguousarray(data))]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
