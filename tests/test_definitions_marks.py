@@ -77,6 +77,7 @@ def test_legacy_connectors_and_deprecated_operations_name_what_to_use():
         ("A", "shared_commondataservice is a legacy connector; shared_commondataserviceforapps takes its place")
     ]
     assert marks("deprecated_operation", {"A": step("shared_teams", "PostUserNotification")})[0][0] == "A"
+    assert marks("deprecated_operation", {"A": step("shared_teams", "GetTeam")}) == []
     assert marks("legacy_connector", {"A": step("shared_sql", "GetItems_V2")}) == []
 
 

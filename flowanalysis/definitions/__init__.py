@@ -102,7 +102,8 @@ def read_definition(
     where = flow_id or ""
     wrapped = parse.unwrap(parse.decode(document, where=where), where=where)
     ids = {"environment_id": environment_id, "flow_id": (flow_id or wrapped.flow_id).lower()}
-    read = _read(wrapped, where or wrapped.flow_id, variables, swaggers)
+    described = {parse.segment(connector): swagger for connector, swagger in (swaggers or {}).items()}
+    read = _read(wrapped, where or wrapped.flow_id, variables, described)
     trigger = next((s for s in read.steps if s.kind == "trigger"), None)
     return _guarded(
         Definition(

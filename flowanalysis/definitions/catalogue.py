@@ -36,14 +36,6 @@ _FAMILY = {
     "office365groups": "graph",
     "office365users": "graph",
 }
-_HOSTS = (
-    (".sharepoint.com", "sharepoint"),
-    ("graph.microsoft.com", "graph"),
-    ("graph.microsoft.us", "graph"),
-    ("dev.azure.com", "devops"),
-    (".visualstudio.com", "devops"),
-    (".dynamics.com", "dataverse"),
-)
 _PATHS = (("_api/", "sharepoint"), ("_apis/", "devops"), ("/api/data/v", "dataverse"), ("/v1.0/", "graph"))
 
 
@@ -193,6 +185,12 @@ def request_right(connector_id: str, method: str, address: str) -> str:
     return METHODS.get(method, UNKNOWN)
 
 
+@cache
+def _hosts() -> tuple[tuple[str, str], ...]:
+    table = reference.table("http_hosts")
+    return tuple(zip(table["ending"], table["family"], strict=True))
+
+
 def _family(connector_id: str, address: str) -> str:
     family = _FAMILY.get(bare(connector_id))
     if family:
@@ -201,8 +199,8 @@ def _family(connector_id: str, address: str) -> str:
         host = urlsplit(address).hostname or "" if "://" in address else ""
     except ValueError:  # square brackets without an address inside
         host = ""
-    for ending, family in _HOSTS:
-        if host == ending or host.endswith(ending):
+    for ending, family in _hosts() if host else ():
+        if host.endswith(ending):
             return family
     return next((family for part, family in _PATHS if part in address and not host), "any")
 

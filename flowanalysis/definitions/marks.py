@@ -92,7 +92,7 @@ def _open_trigger(read: Read) -> Iterator[Mark]:
         if step.kind != "trigger":
             continue
         asked = step.inputs.get("triggerAuthenticationType")
-        over_http = step.type == "Request" and step.node.get("kind") in (None, "Http")
+        over_http = _is(step.type, "request") and (step.node.get("kind") is None or _is(step.node["kind"], "http"))
         if (over_http and not asked) or (isinstance(asked, str) and asked.lower() == "all"):
             yield Mark("open_http_trigger", step.path, "", "anyone who holds the address can start the flow")
 
@@ -136,13 +136,17 @@ def _connectors(read: Read) -> Iterator[Mark]:
             yield Mark("premium_connector", step.path, "", f"{connector} is a premium connector")
 
 
+def _is(value: object, word: str) -> bool:
+    return isinstance(value, str) and value.lower() == word
+
+
 def _used(read: Read) -> Iterator[tuple[Step, str]]:
     for step in read.steps:
         if step.connector_id:
             yield step, step.connector_id
-        elif step.type.startswith("Http"):
+        elif step.type[:4].lower() == "http":
             yield step, HTTP
-        elif step.kind == "trigger" and step.type == "Request" and step.node.get("kind") == "Http":
+        elif step.kind == "trigger" and _is(step.type, "request") and _is(step.node.get("kind"), "http"):
             yield step, "http_trigger"
 
 
@@ -191,7 +195,7 @@ def _not_secured(read: Read) -> Iterator[Mark]:
 
 def _handles_secret(step: Step) -> str:
     """Which side of a step shows a secret in the run history: inputs, outputs or neither."""
-    if step.type == "Http":
+    if _is(step.type, "http"):
         sign_in = step.inputs.get("authentication")
         if isinstance(sign_in, dict) and {"secret", "password", "pfx"} & {str(k).lower() for k in sign_in}:
             return "inputs"

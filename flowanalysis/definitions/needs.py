@@ -48,7 +48,7 @@ def needs_of(step: Step, scope: Scope, swaggers: Swaggers | None = None) -> list
     """What one step requires; nothing for steps that stay inside the engine or call a child flow."""
     if step.connection:
         connector, operation = step.connector_id or "", step.operation_id or ""
-    elif step.type.startswith("Http"):
+    elif step.type[:4].lower() == "http":
         connector, operation = HTTP, step.method or ""
     else:
         return []
@@ -84,7 +84,7 @@ def _right(step: Step, connector: str, operation: str, parameters: Parameters, s
 
 def _of_swagger(swagger: Mapping[str, Any], operation: str) -> str:
     index = catalogue.index_swagger(swagger) if {"paths", "properties"} & swagger.keys() else swagger
-    verb = str(index.get(operation, ""))
+    verb = str(index.get(operation) or next((v for k, v in index.items() if k.lower() == operation.lower()), ""))
     return "read" if verb == "trigger" else verb
 
 

@@ -16,13 +16,13 @@ import orjson
 from flowanalysis.definitions.expressions import HOLE, Scope, Value
 from flowanalysis.errors import DefinitionError
 
-__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "path_segments", "steps", "unwrap"]
+__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "path_segments", "request_of", "steps", "unwrap"]
 
 DEEPEST = 64  # containers within containers; the designer stops at 8
 LARGEST = 32 * 2**20  # bytes of one definition
 HELP = "Export the flow again; a cloud flow has triggers and actions"
 
-_ALIAS = re.compile(r"\$connections'[\])]*\??\[\s*'([^']+)'")
+_ALIAS = re.compile(r"""\$connections['"][\])]*\??\[\s*['"]([^'"]+)['"]""", re.IGNORECASE)
 _HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@?#]*@)?([^/?#:]+)", re.IGNORECASE)
 _AUTHENTICATION = {
     "raw": "raw",
@@ -30,6 +30,8 @@ _AUTHENTICATION = {
     "basic": "basic",
     "none": "none",
 }
+_REQUESTS = {"http", "httpwebhook", "swagger"}
+_MEMBERS = {m.lower(): m for m in ("connectionName", "connectionReferenceName", "operationId", "apiId", "connection")}
 _STATES = {0: "Stopped", 1: "Started", 2: "Suspended"}
 _CATEGORIES = {5: "cloud", 6: "desktop", 0: "classic", 2: "classic", 3: "classic", 4: "classic", 9000: "other"}
 
@@ -270,11 +272,11 @@ def _step(
     type_ = node.get("type")
     type_ = type_ if isinstance(type_, str) else ""
     host = inputs.get("host")
-    if isinstance(host, dict) and "workflowReferenceName" not in host:
-        return _connection_step(path, name, kind, type_, node, inputs, host, declared)
-    child = segment(host.get("workflowReferenceName")) or None if isinstance(host, dict) else None
-    plain = type_ in {"Http", "HttpWebhook", "Swagger"}
-    uri = scope.value(_address(inputs)) if plain else None
+    called = _called(type_, host, scope)
+    if isinstance(host, dict) and not called:
+        return _connection_step(path, name, kind, type_, node, inputs, _spelled(host), declared)
+    plain = type_.lower() in _REQUESTS
+    uri = scope.value(request_of(inputs).get("uri")) if plain else None
     return Step(
         path,
         name,
@@ -286,8 +288,8 @@ def _step(
         None,
         None,
         _authentication(inputs, "none"),
-        child,
-        _method(inputs) if plain else None,
+        called,
+        _method(request_of(inputs)) if plain else None,
         host_of(uri) if uri else None,
         node,
         inputs,
@@ -305,7 +307,7 @@ def _connection_step(
     host: Mapping[str, Any],
     declared: Mapping[str, Reference],
 ) -> Step:
-    alias, operation = host.get("connectionName"), host.get("operationId")
+    alias, operation = host.get("connectionName") or host.get("connectionReferenceName"), host.get("operationId")
     if not isinstance(alias, str):
         alias = _old_alias(host)
     alias = alias.lower() if alias else None
@@ -337,15 +339,34 @@ def _connection_step(
     )
 
 
+def _called(type_: str, host: object, scope: Scope) -> str | None:
+    """Id of the flow that a step calls; the expression itself where only the run tells which one."""
+    named = mapping(host).get("workflowReferenceName")
+    if named is None and type_.lower() == "workflow":
+        named = mapping(mapping(host).get("workflow")).get("id")
+    value = scope.value(named)
+    return segment(value.text if HOLE not in value.text else named).strip("{}") or None
+
+
+def _spelled(host: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The connection part of a step with the names of its members as the designer writes them."""
+    if "connectionName" in host or "connection" in host:
+        return host
+    return {_MEMBERS.get(key.lower(), key): value for key, value in host.items()}
+
+
 def _old_alias(host: Mapping[str, Any]) -> str | None:
-    text = mapping(host.get("connection")).get("name")
+    connection = mapping(host.get("connection"))
+    text, named = connection.get("name"), connection.get("referenceName")
     match = _ALIAS.search(text) if isinstance(text, str) else None
-    return match[1] if match else None
+    return match[1] if match else named if isinstance(named, str) else None
 
 
 def _runtime_connector(host: Mapping[str, Any], alias: str | None) -> str:
     """A definition without references (Logic Apps) names the connector in its runtime URL, else only by alias."""
-    return segment(mapping(host.get("api")).get("runtimeUrl")) or re.sub(r"[_-]\d+$", "", alias or "")
+    by_alias = re.sub(r"[_-]\d+$", "", alias or "")
+    name = segment(mapping(host.get("api")).get("runtimeUrl"))
+    return by_alias if not name or by_alias == f"shared_{name}" else name
 
 
 def _last_resort(inputs: Mapping[str, Any]) -> str | None:
@@ -374,8 +395,9 @@ def _method(inputs: Mapping[str, Any]) -> str | None:
     return method.upper() if isinstance(method, str) and method.isalpha() else None
 
 
-def _address(inputs: Mapping[str, Any]) -> object:
-    return inputs.get("uri") or mapping(inputs.get("subscribe")).get("uri")
+def request_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Where an HTTP step tells its request: a webhook sends the one that subscribes."""
+    return inputs if inputs.get("uri") else mapping(inputs.get("subscribe")) or inputs
 
 
 def host_of(uri: Value) -> str | None:

@@ -42,7 +42,7 @@ from urllib.parse import unquote, urlsplit
 from flowanalysis import reference
 from flowanalysis.definitions.catalogue import bare
 from flowanalysis.definitions.expressions import ABSENT, EXPRESSION, HOLE, KNOWN, Scope, Value, least
-from flowanalysis.definitions.parse import Step, host_of, mapping, path_segments
+from flowanalysis.definitions.parse import Step, host_of, mapping, path_segments, request_of
 
 __all__ = ["IN_CONNECTION", "Parameters", "Resource", "entity_set", "parent", "resources_of", "site"]
 
@@ -170,7 +170,7 @@ class Parameters:
             self._old = dict(_from_path(inputs["path"])) | dict(mapping(inputs.get("queries")))
             self.body = mapping(inputs.get("body"))
         elif not step.connection:
-            self._flat = inputs
+            self._flat = request_of(inputs)
 
     def raw(self, name: str) -> tuple[object, bool]:
         """A parameter as written, and whether it is URL-encoded (older shape)."""
