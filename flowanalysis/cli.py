@@ -45,7 +45,7 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **options)
         except FlowAnalysisError as error:
-            click.echo(f"flowanalysis: {plain(error)}", err=True)
+            click.echo("\n".join(plain(line) for line in f"flowanalysis: {error}".splitlines()), err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("flowanalysis: stopped; nothing half-made was left behind", err=True)
@@ -100,6 +100,25 @@ def render_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def pseudonym_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that `report` and `load` share; the key itself stands in no command line and no notebook."""
+    command = click.option(
+        "--key",
+        "key_file",
+        type=FILE,
+        help="File of the key for pseudonyms, made when absent; FLOWANALYSIS_PSEUDONYM_KEY goes before it.",
+    )(command)
+    return click.option(
+        "--pseudonymise", is_flag=True, help="Replace names, addresses and free text by tokens under a key."
+    )(command)
+
+
+def _key(pseudonymise: bool, key_file: Path | None) -> bytes | None:
+    from flowanalysis.pseudonyms import pseudonym_key
+
+    return pseudonym_key(key_file) if pseudonymise else None
+
+
 def _render(paths: tuple[Path, ...], *, open_: bool, quiet: bool, only: tuple[str, ...], **options: Any) -> None:
     from flowanalysis.report.run import failed, render
 
@@ -132,11 +151,12 @@ def demo(**options: Any) -> None:
 @click.option("--policy", type=FILE, help="Your own policy file (TOML).")
 @click.option("--environment", help="Only flows of this environment.")
 @click.option("--department", help="Only flows owned in this department.")
+@pseudonym_options
 @render_options
 @plainly
-def report(paths: tuple[Path, ...], **options: Any) -> None:
+def report(paths: tuple[Path, ...], pseudonymise: bool, key_file: Path | None, **options: Any) -> None:
     """Render the monthly report of exports or a snapshot."""
-    _render(paths, **options)
+    _render(paths, pseudonym_key=_key(pseudonymise, key_file), **options)
 
 
 @main.command()
@@ -170,14 +190,23 @@ def inspect(paths: tuple[Path, ...]) -> None:
     type=FOLDER,
     help="The snapshot's folder, such as data/contoso/2026-10; must not exist.",
 )
+@click.option("--policy", type=FILE, help="With --pseudonymise: its patterns are tried before the names go.")
+@pseudonym_options
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @plainly
-def load(paths: tuple[Path, ...], folder: Path, quiet: bool) -> None:
+def load(
+    paths: tuple[Path, ...], folder: Path, policy: Path | None, pseudonymise: bool, key_file: Path | None, quiet: bool
+) -> None:
     """Read exports once and keep them as a snapshot that opens in seconds."""
     from flowanalysis.loading import load as read
+    from flowanalysis.policy import load_policy
+    from flowanalysis.pseudonyms import pseudonymise as hide
     from flowanalysis.snapshot import write_snapshot
 
     tenant = read(*paths, progress=not quiet)
+    key = _key(pseudonymise, key_file)
+    if key:
+        tenant = hide(tenant, key, load_policy(policy))
     say(f"{tenant!r}\nSnapshot in {write_snapshot(tenant, folder)}")
 
 

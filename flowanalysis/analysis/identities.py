@@ -19,7 +19,7 @@ from flowanalysis.policy import Policy, load_policy
 from flowanalysis.schema import NUMBER, TEXT
 from flowanalysis.tenant import Tenant
 
-__all__ = ["SIGNALS", "classify", "confusion", "matches", "quality"]
+__all__ = ["SIGNALS", "by_name", "classify", "confusion", "matches", "quality", "told"]
 
 FLOW = ["environment_id", "flow_id"]
 #: What each signal says, in words for reports.
@@ -44,6 +44,9 @@ SIGNALS = {
     "personal_upn": "its user name is its given name or surname (speaks for a person)",
     "break_glass": "is an emergency access account (speaks against)",
 }
+
+#: Signals that look at what a name, title or employee type says.
+BY_NAME = ("name", "name_weak", "break_glass", "personal_upn", "job_title", "employee_type")
 
 
 def classify(tenant: Tenant, policy: Policy | None = None, *, only: Iterable[str] | None = None) -> pd.DataFrame:
@@ -177,9 +180,29 @@ def _registered(tenant: Tenant, people: pd.DataFrame) -> np.ndarray:
 def _signals(tenant: Tenant, people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Signal name to a flag per identity."""
     fired = {**_name_signals(people, rules), **_record_signals(people, rules), **_signin_signals(tenant, people, rules)}
+    fired = {n: told(people["name_signals"], n, f) if n in BY_NAME else f for n, f in fired.items()}
     fired["automation_licence_only"] = _automation_licence_only(tenant, people, rules)
     fired.update(_use_signals(tenant, people, rules))
     return fired
+
+
+def told(listed: pd.Series, word: str, found: np.ndarray) -> np.ndarray:
+    """What was found, or where names were replaced by pseudonyms, whether the word was listed before."""
+    known = listed.notna().to_numpy(bool)
+    if not known.any():
+        return found
+    before = listed.fillna("").str.split(" ").map(lambda words: word in words).to_numpy(bool)
+    return np.where(known, before, found)
+
+
+def by_name(people: pd.DataFrame, policy: Policy) -> pd.Series:
+    """The signals that names and titles alone give, separated by blanks, for `identities.name_signals`."""
+    rules = policy.identities
+    fired = {**_name_signals(people, rules), **_record_signals(people, rules)}
+    kept = {n: told(people["name_signals"], n, fired[n]) for n in BY_NAME}
+    rows = zip(*kept.values(), strict=True)
+    words = [" ".join(n for n, hit in zip(kept, row, strict=True) if hit) for row in rows]
+    return pd.Series(words, index=people.index, dtype=TEXT)
 
 
 def _name_signals(people: pd.DataFrame, rules: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -30,5 +30,6 @@ def sensitivity(tenant: Tenant, policy: Policy) -> pd.Series:
     weight = np.full(len(ids), float(rules["default"]))
     for pattern in reversed(rules["patterns"]):
         weight[matches(words, [pattern["match"]])] = next(v for k, v in pattern.items() if k != "match")
-    own = ids.map(resources.set_index("resource_id")["sensitivity"]).astype("Float64")
-    return own.fillna(pd.Series(weight, dtype="Float64")).astype(float).set_axis(ids)
+    listed = resources.set_index("resource_id")
+    own, before = (ids.map(listed[column]).astype("Float64") for column in ("sensitivity", "name_weight"))
+    return own.fillna(before).fillna(pd.Series(weight, dtype="Float64")).astype(float).set_axis(ids)

@@ -20,6 +20,7 @@ from flowanalysis import __version__, places
 from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.loading import load
 from flowanalysis.policy import load_policy
+from flowanalysis.pseudonyms import Pseudonyms, fingerprint, pseudonymise
 from flowanalysis.report import assemble, notebook, processes, publish, worker
 from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.page import Frame, Link
@@ -30,6 +31,7 @@ from flowanalysis.tenant import Tenant
 
 MONTH = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 NOTEBOOK_TIMEOUT = 3_600  # seconds for a whole notebook, above the time of its cells
+HIDDEN = "names are pseudonyms"
 EXTRA = (Link("graph.html", "", "Graph"), Link("worklists.html", "", "Work lists"))
 Tick = Callable[[str], None]
 
@@ -46,6 +48,12 @@ class Request:
     department: str = ""
     jobs: int = 2
     pdf: bool = False
+    pseudonyms: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether names stand as they are."""
+        return not self.pseudonyms
 
 
 def render(
@@ -62,6 +70,7 @@ def render(
     policy: str | Path | None = None,
     progress: bool = True,
     notebooks: str | Path | None = None,
+    pseudonym_key: bytes | None = None,
 ) -> Path:
     """Render the report of exports or a snapshot.
 
@@ -89,6 +98,8 @@ def render(
         A bar on stderr.
     notebooks : path, optional
         Folder of notebooks to run instead of the shipped ones.
+    pseudonym_key : bytes, optional
+        Replace names, addresses and free text by tokens under this key; see `flowanalysis.pseudonyms`.
 
     Returns
     -------
@@ -115,14 +126,27 @@ def render(
             department=department or "",
             jobs=jobs,
             pdf=pdf,
+            pseudonyms=fingerprint(pseudonym_key) if pseudonym_key else "",
         )
         tenant = load(*request.paths)
         before = load(request.previous) if request.previous else None
+        if pseudonym_key:
+            request, tenant, before = _hidden(request, tenant, before, pseudonym_key)
         request = replace(request, month=_folder_name(request.month or tenant.month))
         target = Path(out) / request.month
         with publish.building(target) as draft:
             _build(request, tenant, before, suite, draft, Path(out), bar.tick)
     return target / "index.html"
+
+
+def _hidden(
+    request: Request, tenant: Tenant, before: Tenant | None, key: bytes
+) -> tuple[Request, Tenant, Tenant | None]:
+    """The months, and the environment asked for, under pseudonyms."""
+    policy = load_policy(request.policy)
+    asked = Pseudonyms(key, tenant).id(request.environment) if request.environment else ""
+    months = [pseudonymise(one, key, policy) if one is not None else None for one in (tenant, before)]
+    return replace(request, environment=asked), months[0] or tenant, months[1]
 
 
 def failed(report: str | Path) -> list[dict[str, Any]]:
@@ -160,14 +184,16 @@ def _build(
     frame = Frame(
         tenant=tenant_name(tenant),
         month=request.month,
-        scope=scope.words,
+        scope=scope.words if request.plain else "; ".join(filter(None, [scope.words, HIDDEN])),
         links=(Link("index.html", "", "Overview"), *(n.link for n in suite), *EXTRA),
         version=__version__,
     )
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as work:
         tick("writing the snapshot")
-        data = _snapshot(request.paths, tenant, Path(work) / "current")
-        earlier = _snapshot((request.previous,), before, Path(work) / "previous") if before is not None else ""
+        given = request.paths if request.plain else ()
+        data = _snapshot(given, tenant, Path(work) / "current")
+        last = (request.previous,) if request.plain else ()
+        earlier = _snapshot(last, before, Path(work) / "previous") if before is not None else ""
         parameters = {
             "data": str(data),
             "previous": str(earlier),
@@ -175,9 +201,9 @@ def _build(
             "environment": request.environment,
             "department": request.department,
         }
-        told = {str(data): "; ".join(map(as_named, request.paths))}
+        told = {str(data): "; ".join(map(as_named, request.paths)) if request.plain else HIDDEN}
         if request.previous:
-            told[str(earlier)] = as_named(request.previous)
+            told[str(earlier)] = as_named(request.previous) if request.plain else HIDDEN
         files = {_order(one, draft, parameters, frame, Path(work), told=told): one.name for one in suite}
         with _running(files, parameters, request.jobs) as ends:
             tick("findings and overview")
@@ -303,7 +329,8 @@ def _manifest(request: Request, statuses: list[worker.Status], started: float) -
         "seconds": round(time.time() - started, 1),
         "environment": request.environment,
         "department": request.department,
-        "inputs": {as_named(f): publish.digest(f) for f in files},
+        "inputs": {as_named(f) if request.plain else f"input {n}": publish.digest(f) for n, f in enumerate(files, 1)},
+        "pseudonyms": request.pseudonyms,
         "notebooks": [asdict(s) for s in statuses],
         "versions": {"flowanalysis": __version__, "python": platform.python_version()}
         | {p: metadata.version(p) for p in ("pandas", "papermill", "nbconvert", "matplotlib", "networkx")},

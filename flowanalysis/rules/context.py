@@ -74,8 +74,8 @@ class Context:
         production = sku.isin(rules["environment_skus"]) & (~default.fillna(False) | bool(rules["default_environment"]))
         solution = (flows["is_solution"].fillna(False) & bool(rules["solution_flows"])).astype(bool)
         low = flows["name"].str.lower()
-        named = people.matches(low, rules["names"])
-        excluded = people.matches(low, rules["not_names"])
+        named = people.told(flows["name_marks"], "named", people.matches(low, rules["names"]))
+        excluded = people.told(flows["name_marks"], "excluded", people.matches(low, rules["not_names"]))
         marked = production | (solution & ~flows["personal"]) | named | (self._run_only >= rules["run_only_principals"])
         flows["business"] = flows["running"] & marked & ~excluded
         return flows
@@ -95,7 +95,8 @@ class Context:
         """-1, 0 or +1 for each flow, as the policy's section on severity says."""
         rules, flows = self.policy.severity, self.flows
         idle = ~flows["running"].to_numpy(bool) | flows["personal"].to_numpy(bool)
-        named = people.matches(flows["name"].str.lower(), rules["critical_names"])
+        fitting = people.matches(flows["name"].str.lower(), rules["critical_names"])
+        named = people.told(flows["name_marks"], "critical", fitting)
         weights = self.sensitivity
         heavy = weights.index[weights >= rules["sensitive"]]
         needs = self.tenant.needs

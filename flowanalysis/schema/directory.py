@@ -38,6 +38,7 @@ TABLES = (
         app_id text application (client) id of a service principal
         sp_type text Application | ManagedIdentity | Legacy | SocialIdp
         home_tenant_id text tenant that owns the identity, where known
+        name_signals text signals that its names and titles gave before pseudonyms took their place, separated by blanks; NA: the names are the directory's
     """,
     ),
     declare(

@@ -85,6 +85,7 @@ TABLES = (
         template_name text template
         licence_name text licence shown with the flow
         failure_alert flag owner is mailed about failures
+        name_marks text which patterns of the policy its name fitted before a pseudonym took its place: named excluded critical; NA: the name is the flow's
     """,
     ),
     declare(

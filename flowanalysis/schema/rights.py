@@ -68,6 +68,7 @@ TABLES = (
         url text address
         parent_id text resource that contains it
         sensitivity number weight of one right on it, at least 1; NA is the policy's default
+        name_weight number weight that the policy gave for its name before a pseudonym took its place; NA: the name is its own
     """,
     ),
     declare(
