@@ -65,4 +65,4 @@ def test_register_is_drafted_and_compared(run, tmp_path):
 def test_an_empty_folder_is_a_clear_error_with_the_shapes(run, tmp_path):
     done = run("inspect", tmp_path)
     assert done.exit_code == 2
-    assert "Microsoft Graph" in done.output
+    assert "\n  - Microsoft Graph" in done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pandas as pd
 import pytest
@@ -200,3 +201,10 @@ def test_reading_twice_gives_the_same_tables(place):
     one, two = sources.read(place).tenant(), sources.read(place).tenant()
     for table in one.collected:
         pd.testing.assert_frame_equal(one[table], two[table])
+
+
+def test_exports_without_any_time_are_as_old_as_their_newest_file(tmp_path):
+    path = tmp_path / "users.json"
+    path.write_text('{"value": [{"id": "u1", "userPrincipalName": "ann@contoso.example"}]}', encoding="utf-8")
+    os.utime(path, (1_790_000_000, 1_790_000_000))
+    assert sources.read(path).tenant().month == "2026-09"

@@ -89,12 +89,15 @@ class Harvest:
         Rows of ``rejected``.
     shapes : dict
         File to the shape that it was recognised as; a file that nobody knows has the empty text.
+    written : float or None
+        When the newest of the files was written, seconds since 1970.
     """
 
     parts: list[Part] = field(default_factory=list)
     log: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     shapes: dict[str, str] = field(default_factory=dict)
+    written: float | None = None
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -121,8 +124,11 @@ class Harvest:
         return frozenset({p.table for p in self.parts if p.listed} | {"collection_log", "rejected", "conflicts"})
 
     def tenant(self, *, name: str = "") -> Tenant:
-        """The tenant that the exports describe."""
-        return Tenant(self.frames, collected=self.collected, name=name)
+        """The tenant that the exports describe; as of the newest file where no export tells a time."""
+        flows = self.frames.get("flows", schema.empty("flows"))
+        told = any(e.get("observed_at") for e in self.log) or flows["modified_at"].notna().any()
+        as_of = None if told or self.written is None else pd.Timestamp(self.written, unit="s", tz="UTC")
+        return Tenant(self.frames, collected=self.collected, as_of=as_of, name=name)
 
 
 def read(*paths: str | Path, progress: bool = False) -> Harvest:
@@ -168,6 +174,7 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
     found = list(_files(paths))
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
+            harvest.written = max(harvest.written or 0.0, path.stat().st_mtime)
             for document in files.documents(path, name=name, workspace=Path(folder)):
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
