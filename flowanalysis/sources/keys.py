@@ -24,10 +24,23 @@ def unify(parts: Sequence[Part]) -> list[Part]:
     """The same parts, in the same order, with one key for one thing."""
     places = _organisations(parts)
     placed = [_replaced(p, "environment_id", places) for p in parts] if places else list(parts)
+    if not _others(placed):
+        return placed
     aliases = _aliases([p for p in placed if p.table == "flows"])
     if aliases.empty:
         return placed
     return [_renamed(p, aliases) for p in placed]
+
+
+def _others(parts: Sequence[Part]) -> bool:
+    """Whether any table calls a flow by an id that is not its name in the flow service."""
+    shown = [p.frame["flow_id"] for p in parts if p.table == "flows" and p.family not in BY_WORKFLOW]
+    if not shown:
+        return False
+    names = pd.concat(shown, ignore_index=True)
+    told = (p.frame["flow_id"] for p in parts if "flow_id" in p.frame and p.table != "flows")
+    workflows = (p.frame["flow_id"] for p in parts if p.table == "flows" and p.family in BY_WORKFLOW)
+    return any((~among(ids, names) & ids.notna().to_numpy()).any() for ids in (*told, *workflows))
 
 
 def host_of(url: object) -> str:

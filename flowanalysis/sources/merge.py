@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +18,8 @@ from flowanalysis import reference, schema
 
 CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
+MANY = 100_000
+"""Rows from which a first look by hashes pays."""
 # A row tells by these columns how new it is, where the export does not say when it was made.
 RECENCY = {"flows": "modified_at", "connections": "modified_at"}
 # Rows of one flow belong together: steps of two versions of a definition must not mix.
@@ -86,7 +89,11 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
         kept = _whole(name, both, parts, part_of)
         both, part_of = both[kept].reset_index(drop=True), part_of[kept]
     listed = np.array([p.listed for p in parts], dtype=bool)[part_of]
-    keys = codes(both, list(schema.table(name).key))
+    key = list(schema.table(name).key)
+    if len(both) > MANY and certainly_unique(both, key):
+        duplicates = given - np.bincount(part_of, minlength=len(parts))
+        return Merged(both, schema.empty("conflicts"), duplicates.tolist(), listed)
+    keys = codes(both, key)
     first, group = _groups(keys)
     if len(first) == len(keys):
         duplicates = given - np.bincount(part_of, minlength=len(parts))
@@ -105,6 +112,20 @@ def _whole(name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.nda
     best = np.empty(flow.max() + 1 if len(flow) else 0, dtype=np.int32)
     best[flow[ranked[::-1]]] = part_of[ranked[::-1]]  # the last one written is the best
     return part_of == best[flow]
+
+
+def certainly_unique(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
+    """True when no two rows are equal in the columns, found by hashes: different hashes are different rows.
+
+    False says nothing: two different rows may have one hash.
+    """
+    rows = pa.table({c: pa.chunked_array(pa.array(frame[c], from_pandas=True)) for c in columns})
+    names = ", ".join(f'"{c}"' for c in columns)
+    with duckdb.connect() as database:
+        database.register("rows", rows)
+        hashes = database.sql(f"select hash({names}) as h from rows").fetchnumpy()["h"]
+    hashes.sort()
+    return not bool((hashes[1:] == hashes[:-1]).any())
 
 
 def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,19 +73,19 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         partial(_identities, directory=directory, listings=_listings(parts)),
         _holders,
         _own_organisation,
-        _once,
+        partial(_once, merged=merged),
     ):
         frames |= step(frames)
     return frames
 
 
-def _once(frames: Frames) -> Frames:
+def _once(frames: Frames, *, merged: Mapping[str, Merged]) -> Frames:
     """Rows that became equal when their ids were settled are one; what the flow service tells stays."""
     out = {}
     for name in ("flow_owners", "environment_roles", "memberships", "app_permissions", "grants"):
         frame, key = _get(frames, name), list(schema.table(name).key)
-        if name == "memberships" and "dataverse_users" not in frames:
-            continue  # nothing was renamed, and this is the largest table of all
+        if name not in merged or all(frame[c].equals(merged[name].frame[c]) for c in key):
+            continue  # no id changed, and merging left no key twice
         if name == "flow_owners":
             frame = frame.sort_values("via", key=lambda via: via != "permissions", kind="stable")
         if frame.duplicated(key).any():
@@ -257,21 +258,22 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
 
 def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
     """Identities that other tables name and no export described."""
-    groups = pd.Index(_get(frames, "groups")["group_id"])
+    told = [pd.Series(ids, dtype=TEXT) for ids in (known, _get(frames, "groups")["group_id"], ["", UNTOLD])]
+    others = pd.concat(told, ignore_index=True)
     rows = [_dataverse_only(frames)]
     for table, column, kind in REFERRED:
         frame = frames.get(table)
         if frame is None or frame.empty:
             continue
-        told = frame[kind].map(PERSON_KINDS) if not kind.startswith("=") else pd.Series(kind[1:], index=frame.index)
-        rows.append(pd.DataFrame({"identity_id": frame[column], "kind": told.astype(TEXT)}))
+        frame = frame[~among(frame[column], others)]
+        words = frame[kind].map(PERSON_KINDS) if not kind.startswith("=") else pd.Series(kind[1:], index=frame.index)
+        rows.append(pd.DataFrame({"identity_id": frame[column], "kind": words.astype(TEXT)}))
     if "flows" in frames:
         flows = frames["flows"]
         internal = flows["creator_id"][(flows["creator_kind"] == "DataverseSystemUser").fillna(False)]
         rows.insert(1, pd.DataFrame({"identity_id": internal, "kind": "dataverse_user"}))
     found = pd.concat(rows, ignore_index=True).dropna(subset=["identity_id", "kind"]).drop_duplicates("identity_id")
-    for others in (known, groups, pd.Index(["", UNTOLD])):
-        found = found[~among(found["identity_id"], others)]
+    found = found[~among(found["identity_id"], others)]
     return schema.frame("identities", found.reset_index(drop=True))
 
 
@@ -280,15 +282,33 @@ def _holders(frames: Frames) -> Frames:
     grants, people = _get(frames, "grants"), _get(frames, "identities")
     if grants.empty or people.empty:
         return {}
+    place, told = pd.factorize(grants["principal_id"].array)  # of millions of rights there are far fewer holders
+    holders = pd.Series(told, dtype=TEXT)
+    named = _by_name(holders, people)
+    holders = named.fillna(holders)
+    kinds = people.drop_duplicates("identity_id").set_index("identity_id")["kind"]
+    groups = _get(frames, "groups")["group_id"]
+    kind = _look(holders, kinds)
+    kind = kind.mask(kind.isna() & among(holders, groups), "group")
+    given = grants["principal_kind"]
+    unknown = (given.isna() | (given == "unknown").fillna(False)).to_numpy()
+    changed: dict[str, Any] = {}
+    if named.notna().any():
+        changed["principal_id"] = holders.array.take(place)
+    if unknown.any():
+        found = pd.Series(kind.array.take(place), index=grants.index)
+        changed["principal_kind"] = given.mask(unknown & found.notna().to_numpy(), found)
+    return {"grants": grants.assign(**changed)}
+
+
+def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
+    """The identity whose sign-in name or mail address each holder is; NA for the others."""
     living = people.sort_values("status", key=lambda s: s != "active", kind="stable")
     pairs = pd.concat([living[[c, "identity_id"]].set_axis(["name", "identity_id"], axis=1) for c in ("upn", "mail")])
-    pairs = pairs.dropna().assign(name=lambda p: p["name"].str.lower()).drop_duplicates("name")
-    holder = _look(grants["principal_id"], pairs.set_index("name")["identity_id"]).fillna(grants["principal_id"])
-    kinds = people.drop_duplicates("identity_id").set_index("identity_id")["kind"]
-    groups = pd.Series("group", index=pd.Index(_get(frames, "groups")["group_id"]).drop_duplicates())
-    told = grants["principal_kind"].mask((grants["principal_kind"] == "unknown").fillna(True))
-    kind = told.fillna(_look(holder, kinds)).fillna(_look(holder, groups)).fillna(grants["principal_kind"])
-    return {"grants": grants.assign(principal_id=holder, principal_kind=kind)}
+    pairs = pairs.dropna()
+    pairs = pairs.assign(name=pairs["name"].str.lower())
+    pairs = pairs[among(pairs["name"], holders)].drop_duplicates("name")
+    return _look(holders, pairs.set_index("name")["identity_id"])
 
 
 def _own_organisation(frames: Frames) -> Frames:
