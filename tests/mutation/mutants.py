@@ -1,4 +1,4 @@
-"""Small faults that could be made in a module, one at a time: other operators, other numbers, conditions turned round."""
+"""Small faults that could be made in a module: other operators, other numbers, conditions turned round."""
 
 from __future__ import annotations
 
