@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from flowanalysis import sources
+from flowanalysis.analysis.privileges import privileges
 from flowanalysis.sources import graph
 from flowanalysis.sources.base import Document
 from flowanalysis.sources.values import UNTOLD
@@ -305,3 +306,26 @@ def test_other_families_are_not_taken(load):
         Document("x", "sheet"),
     ):
         assert graph.recognise(document) is None
+
+
+def test_activated_roles_of_the_older_collection_tell_their_holders(tmp_path):
+    rows = {
+        "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#directoryRoles(members())",
+        "value": [
+            {
+                "id": "1f7a6b7e-0000-4000-8000-000000000001",
+                "displayName": "Exchange Administrator",
+                "roleTemplateId": "29232CDF-9323-42FD-ADE2-1D097AF3E4DE",
+                "members": [
+                    {"@odata.type": "#microsoft.graph.user", "id": "U1", "userPrincipalName": "ann@contoso.example"},
+                    {"@odata.type": "#microsoft.graph.group", "id": "g1", "displayName": "Mail team"},
+                ],
+            }
+        ],
+    }
+    (tmp_path / "roles.json").write_text(json.dumps(rows), encoding="utf-8")
+    tenant = sources.read(tmp_path).tenant()
+    held = tenant.role_assignments.set_index("principal_id")
+    assert held["role_name"].to_dict() == {"u1": "Exchange Administrator", "g1": "Exchange Administrator"}
+    assert set(held["role_id"]) == {"29232cdf-9323-42fd-ade2-1d097af3e4de"}
+    assert privileges(tenant, ["u1"])["name"].tolist() == ["Exchange Administrator"]

@@ -15,92 +15,12 @@ from typing import Any
 from flowanalysis.sources import graphrows as rows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
+from flowanalysis.sources.graphkinds import IN_WORDS, KEYS, NAMES, TABLES, TYPES
 from flowanalysis.sources.pages import Page, pages
 from flowanalysis.sources.values import UNTOLD, fold, text
 
 SOURCE = "graph"
 Row = Mapping[str, Any]
-
-# What the context or the end of the request names -> kind of row.
-NAMES = {
-    "users": "user",
-    "user": "user",
-    "groups": "group",
-    "serviceprincipals": "service_principal",
-    "applications": "application",
-    "oauth2permissiongrants": "grant",
-    "subscribedskus": "sku",
-    "roleassignments": "role_assignment",
-    "roleassignmentscheduleinstances": "role_instance",
-    "roleassignmentschedules": "role_instance",
-    "roleeligibilityscheduleinstances": "role_eligible",
-    "roleeligibilityschedules": "role_eligible",
-    "roledefinitions": "role_definition",
-    "approleassignments": "app_role",
-    "approleassignedto": "app_role",
-    "signins": "signin",
-    "members": "member",
-    "transitivemembers": "member",
-    "owners": "owner",
-    "memberof": "member_of",
-    "transitivememberof": "member_of",
-    "manager": "manager",
-    "licensedetails": "licence_detail",
-    "sites": "site",
-    "getallsites": "site",
-}
-# Keys that only one kind of row has, the more special first.
-KEYS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("role_eligible", frozenset({"principalId", "roleDefinitionId", "roleEligibilityScheduleId"})),
-    ("role_instance", frozenset({"principalId", "roleDefinitionId", "assignmentType"})),
-    ("role_assignment", frozenset({"principalId", "roleDefinitionId"})),
-    ("app_role", frozenset({"appRoleId", "principalId", "resourceId"})),
-    ("app_role_listed", frozenset({"appRoleId", "roleName", "resourceId"})),
-    ("grant", frozenset({"clientId", "consentType", "scope"})),
-    ("sku", frozenset({"skuId", "skuPartNumber", "consumedUnits"})),
-    ("sku", frozenset({"skuId", "skuPartNumber", "prepaidUnits"})),
-    ("role_definition", frozenset({"id", "rolePermissions"})),
-    ("role_definition", frozenset({"id", "templateId", "isBuiltIn"})),
-    ("service_principal", frozenset({"id", "appId", "servicePrincipalType"})),
-    ("service_principal", frozenset({"id", "appId", "servicePrincipalNames"})),
-    ("signin", frozenset({"id", "userId", "appId", "createdDateTime", "status"})),
-    ("member_listed", frozenset({"id", "userPrincipalName", "roles"})),
-    ("group", frozenset({"id", "groupTypes"})),
-    ("group", frozenset({"id", "displayName", "securityEnabled"})),
-    ("site", frozenset({"id", "webUrl", "siteCollection"})),
-    ("application", frozenset({"id", "appId", "requiredResourceAccess"})),
-    ("application", frozenset({"id", "appId", "passwordCredentials"})),
-    ("user", frozenset({"id", "userPrincipalName"})),
-    ("user", frozenset({"id", "accountEnabled", "displayName"})),
-)
-TYPES = {
-    "#microsoft.graph.user": "user",
-    "#microsoft.graph.group": "group",
-    "#microsoft.graph.serviceprincipal": "service_principal",
-}
-IN_WORDS = {
-    "user": "users",
-    "group": "groups",
-    "service_principal": "service principals",
-    "application": "app registrations",
-    "grant": "delegated grants",
-    "sku": "licence products",
-    "role_assignment": "role assignments",
-    "role_instance": "PIM active roles",
-    "role_eligible": "PIM eligible roles",
-    "role_definition": "role definitions",
-    "app_role": "app role assignments",
-    "app_role_listed": "app role assignments",
-    "signin": "sign-ins",
-    "member": "group members",
-    "member_listed": "group members",
-    "owner": "group owners",
-    "member_of": "groups of a user",
-    "manager": "managers",
-    "licence_detail": "licence details",
-    "site": "sites",
-    "removed": "delta removals",
-}
 
 
 def kind_of(page: Page, row: Any) -> str | None:
@@ -204,7 +124,6 @@ def _failed(gather: Gather, page: Page) -> None:
         gather.add("identities", {"identity_id": page.about("users"), "manager_known": True}, "managers", aside=True)
         return
     table = TABLES.get(_asked(page) or "", "")
-    table = TABLES.get(_asked(page) or "", "")
     gather.reject(table, page.place, f"an error answer instead of data: {page.error}. Ask for {page.request} again")
     gather.say("errors", f"error answer: {page.error}")
 
@@ -298,6 +217,20 @@ def _role_definition(gather: Gather, page: Page, row: Row, shown: frozenset[str]
     gather.add("directory_roles", rows.role_definition(row), IN_WORDS["role_definition"])
 
 
+def _directory_role(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
+    """An activated role of the older collection; who holds it stands in ``$expand=members`` only."""
+    export = IN_WORDS["directory_role"]
+    gather.add("directory_roles", rows.directory_role(row), export)
+    if "members" not in row:
+        gather.say(export, "without $expand=members, so who holds the roles is not told")
+        return
+    gather.expect("role_assignments", export)
+    for held in rows.directory_role_holders(row):
+        gather.add("role_assignments", rows.role_assignment(held, state="active"), export)
+        for identity in rows.principal(held):
+            gather.add("identities", identity, export, aside=True)
+
+
 def _role(kind: str, state: str) -> Handler:
     def handle(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
         gather.add("role_assignments", rows.role_assignment(row, state=state), IN_WORDS[kind])
@@ -360,6 +293,7 @@ HANDLERS: dict[str, Handler] = {
     "role_instance": _role("role_instance", "active"),
     "role_eligible": _role("role_eligible", "eligible"),
     "role_definition": _role_definition,
+    "directory_role": _directory_role,
     "app_role": _app_role,
     "app_role_listed": _app_role_listed,
     "signin": _signin,
@@ -371,27 +305,4 @@ HANDLERS: dict[str, Handler] = {
     "licence_detail": _licence_detail,
     "site": _site,
     "removed": _removed,
-}
-TABLES = {
-    "user": "identities",
-    "manager": "identities",
-    "removed": "identities",
-    "service_principal": "identities",
-    "application": "",
-    "group": "groups",
-    "member": "memberships",
-    "owner": "memberships",
-    "member_listed": "memberships",
-    "member_of": "memberships",
-    "grant": "app_permissions",
-    "app_role": "app_permissions",
-    "app_role_listed": "app_permissions",
-    "sku": "skus",
-    "licence_detail": "licences",
-    "role_assignment": "role_assignments",
-    "role_instance": "role_assignments",
-    "role_eligible": "role_assignments",
-    "role_definition": "directory_roles",
-    "signin": "signins",
-    "site": "resources",
 }

@@ -222,6 +222,24 @@ def role_assignment(row: Row, *, state: str) -> dict[str, Any]:
     }
 
 
+def directory_role(row: Row) -> dict[str, Any]:
+    """Definition of an Entra role, from the older collection of activated roles."""
+    template = fold(row.get("roleTemplateId"))
+    return {"role_id": template, "template_id": template, "display_name": text(row.get("displayName"))}
+
+
+def directory_role_holders(row: Row) -> Iterator[dict[str, Any]]:
+    """The members of an activated role in the shape of role assignments; the role goes by its template."""
+    definition = {"templateId": row.get("roleTemplateId"), "displayName": row.get("displayName")}
+    for member in row.get("members") or []:
+        yield {
+            "principalId": obj(member).get("id"),
+            "roleDefinitionId": row.get("roleTemplateId"),
+            "roleDefinition": definition,
+            "principal": member,
+        }
+
+
 def principal(row: Row) -> Iterator[dict[str, Any]]:
     """The principal that ``$expand=principal`` brings along, as an identity."""
     found = obj(row.get("principal"))
