@@ -96,11 +96,11 @@ def test_search_hides_what_does_not_fit_and_long_tables_fold(browser, tmp_path):
 
 
 def test_the_viewer_finds_a_node_and_tells_why_it_is_linked(browser, tmp_path):
-    viewer.write(a_graph([*PAYLOADS, "Invoice intake"]), tmp_path / "g.html", title=PAYLOADS[0])
+    viewer.write(a_graph([*PAYLOADS, "Invoice $& intake"]), tmp_path / "g.html", title=PAYLOADS[0])
     browser.open(tmp_path / "g.html")
     search = "const s=document.getElementById('search'); s.value='Invoice'; s.dispatchEvent(new Event('input'));"
     browser.run(search)
-    assert "user 6 owns Invoice intake" in browser.run("return document.getElementById('about').textContent")
+    assert "user 6 owns Invoice $& intake" in browser.run("return document.getElementById('about').textContent")
     browser.run("document.querySelector('aside li button').click()")
     assert browser.run("return document.querySelector('aside h2').textContent") == "user 6"
     assert not fired(browser)

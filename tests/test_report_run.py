@@ -197,8 +197,17 @@ def test_pages_allow_exactly_their_own_script_and_style():
     assert "default-src 'none'" in html
     assert not re.search(r"https?://", html)
     assert "unsafe" not in html
-    script = html.split("<script>")[1].split("</script>")[0]
-    assert policy(script, page_css()) in html
+    script, css = (html.split(f"<{tag}>")[1].split(f"</{tag}>")[0] for tag in ("script", "style"))
+    assert policy(script, css) in html
+
+
+def test_a_page_carries_the_rules_that_it_can_use_and_no_others():
+    whole, lean = page_css(), page_css('<figure class="fa-table"></figure>')
+    assert len(lean) < len(whole) * 0.8
+    assert ".fa-table figcaption" in lean
+    assert ".fa-tools" in lean  # the script adds it
+    assert ".fa-pages" not in lean
+    assert lean.count("{") == lean.count("}")
 
 
 def test_a_table_name_that_is_no_file_name_is_refused(tmp_path):

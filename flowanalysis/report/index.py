@@ -228,6 +228,9 @@ COLUMNS = {
 
 def _findings(over: Overview) -> str:
     """All findings: the urgent ones, then the rest; no row stands twice."""
+    if all(h.value is None for h in over.headlines if h.name == "urgent-findings"):
+        words = "Not known: what was collected answers no rule. That is no clean bill of health."
+        return f'<h2>Findings</h2><p class="fa-warning" role="note" id="t-urgent-findings">{show.escape(words)}</p>'
     found = over.findings
     columns = dict(COLUMNS)
     if (found["confidence"] == "full").all():

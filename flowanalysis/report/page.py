@@ -59,6 +59,9 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode('ascii')}'"
 
 
+SHELL = "fa-frame fa-rail fa-brand fa-where fa-end"  # classes of the shell itself
+
+
 def page(title: str, body: str, frame: Frame, *, current: str = "", up: str = "") -> str:
     """A whole page.
 
@@ -75,7 +78,9 @@ def page(title: str, body: str, frame: Frame, *, current: str = "", up: str = ""
     up : str
         ``../`` once per folder that the page lies below the report.
     """
-    script, css = style.asset("table.js"), style.page_css()
+    navigation = _navigation(frame.links, current, up)
+    script = style.asset("table.js")
+    css = style.page_css(SHELL + navigation + body)
     where = " · ".join(part for part in (frame.tenant, frame.scope) if part)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -93,7 +98,7 @@ def page(title: str, body: str, frame: Frame, *, current: str = "", up: str = ""
 <nav class="fa-rail" aria-label="Report">
 <a class="fa-brand" href="{up}index.html">Flow report {escape(month_name(frame.month))}</a>
 <p class="fa-where">{escape(where)}</p>
-{_navigation(frame.links, current, up)}
+{navigation}
 </nav>
 <main id="main">
 {body}

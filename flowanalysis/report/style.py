@@ -7,6 +7,7 @@ contrast of at least 4.5 (WCAG 2.2 AA), marks at least 3.
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from types import MappingProxyType
 
 from matplotlib.rcsetup import cycler
 
+CLASS = re.compile(r"\.(fa-[a-z-]+)")
 SEVERITY = ("critical", "high", "medium", "low", "info")
 
 
@@ -121,10 +123,29 @@ def notebook_css() -> str:
     return asset("notebook.css")
 
 
-def page_css() -> str:
-    """The style of a page of the report, with the palette as variables for light and dark."""
+SCRIPTED = ("fa-tools", "fa-foot", "fa-cards")  # classes that table.js gives
+
+
+def page_css(body: str | None = None) -> str:
+    """The style of a page of the report, with the palette as variables for light and dark.
+
+    Parameters
+    ----------
+    body : str, optional
+        The page; rules for classes that it lacks are left out. Default: all rules.
+    """
     dark = f"@media (prefers-color-scheme: dark){{:root{{{variables(DARK)}}}}}"
-    return f":root{{{variables(LIGHT)}}}{dark}@media print{{:root{{{variables(LIGHT)}}}}}{asset('page.css')}"
+    lines = asset("page.css").splitlines()
+    if body is not None:
+        lines = [line for line in lines if _concerns(line, body)]
+    rules = "\n".join(lines)
+    return f":root{{{variables(LIGHT)}}}{dark}@media print{{:root{{{variables(LIGHT)}}}}}{rules}"
+
+
+def _concerns(line: str, body: str) -> bool:
+    """Whether a line of rules (one selector a line, as the file is written) can meet anything in the page."""
+    classes = CLASS.findall(line)
+    return not classes or any(c in SCRIPTED or c in body for c in classes)
 
 
 def variables(ink: Ink) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from flowanalysis.report.style import DARK, LIGHT, variables
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain
 
+MARKS = re.compile("([\x01\x02])")
 ALT = "Graph in columns; choose a node by search and read its edges beside"
 MOST = 5_000  # nodes that a browser draws smoothly
 # Column from left to right, its heading, the kinds of nodes in it, and the number of its colour.
@@ -96,13 +98,29 @@ def _data(network: nx.MultiDiGraph) -> str:
     about = network.nodes
     nodes = [[_clean(about[n]["label"]), PLACE.get(about[n]["kind"], 0), _clean(_about(about[n]))] for n in kept]
     edges = [
-        [spot[a], spot[b], _clean(d.get("kind", "")), _clean(d.get("reason", ""))]
+        [
+            spot[a],
+            spot[b],
+            _clean(d.get("kind", "")),
+            _reason(d.get("reason", ""), about[a]["label"], about[b]["label"]),
+        ]
         for a, b, d in network.edges(data=True)
         if a in spot and b in spot
     ]
     columns = [name for name, _, _ in COLUMNS]
     text = json.dumps({"columns": columns, "nodes": nodes, "edges": edges}, ensure_ascii=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e").replace("\u2028", "\\u2028")
+
+
+def _reason(reason: object, first: object, second: object) -> str:
+    """A reason with marks in the place of the two names, which the page has already; no name holds such a mark."""
+    text = str(reason)
+    if MARKS.search(text):
+        return _clean(text)
+    for name, mark in ((str(first), "\x01"), (str(second), "\x02")):
+        if len(name) > 3:
+            text = text.replace(name, mark)
+    return "".join(part if MARKS.fullmatch(part) else _clean(part) for part in MARKS.split(text))
 
 
 def _about(node: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def plain_lines(text: str) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as PNG of at most 96 colours: flat drawings shrink to a third and look the same."""
+    """A figure as PNG of at most 48 colours: flat drawings shrink to a third and look the same."""
     from matplotlib import pyplot
     from PIL import Image
 
@@ -93,7 +93,7 @@ def png(figure: Figure) -> bytes:
     figure.savefig(raw, format="png", metadata={"Software": None})
     pyplot.close(figure)
     small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(raw).convert("RGB").quantize(48, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -145,7 +145,8 @@ const choose = (i, move) => {
         const button = put("button", nodes[other][0], li);
         button.type = "button";
         button.addEventListener("click", () => choose(other, true));
-        put("p", edges[e][3], li);
+        const [a, b, , reason] = edges[e];
+        put("p", reason.replaceAll("\u0001", () => nodes[a][0]).replaceAll("\u0002", () => nodes[b][0]), li);
       }
       if (list.length > 200) put("p", (list.length - 200).toLocaleString("en") + " more", about);
     }
