@@ -79,7 +79,7 @@ def verify(folder: str | Path) -> list[str]:
     if not sums.is_file():
         raise ReportError(f"{place}: no {SUMS}; this is no report, or the list was removed.")
     listed = {}
-    for line in sums.read_text(encoding="utf-8").splitlines():
+    for line in sums.read_text(encoding="utf-8", errors="replace").splitlines():
         told, _, name = line.partition("  ")
         listed[name] = told
     present = {p.relative_to(place).as_posix(): p for p in _files(place)}
