@@ -10,13 +10,16 @@ import hashlib
 import re
 import unicodedata
 
-# Characters that reorder or hide text: bidirectional controls, zero-width, joiners, separators, BOM, tags.
+# Characters that reorder or hide text (bidirectional controls, zero-width, joiners, separators, BOM, tags), and no characters.
 HIDDEN = re.compile(
-    "[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\U000e0000-\U000e007f]"
+    "[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|[\U000e0000-\U000e007f]"
 )
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffe\uffff]")  # no XML, so no workbook, can hold all of these
 SURROGATE = re.compile("[\ud800-\udfff]")
 FORMULA = re.compile(r"^\s*[=+\-@|\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]")
+# Where commas stand in numbers, programs split a line at semicolons, quoted or not: a cell may begin after one.
+INNER_FORMULA = re.compile(r";(?=\s*[=+\-@|\uff1d\uff0b\uff0d\uff20])")
 # Names that Windows keeps for devices, with or without an ending.
 DEVICES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(10))}
 CELL_LIMIT = 32_767  # characters in one Excel cell (Excel specifications and limits)
@@ -65,13 +68,14 @@ def slug(name: object, *, key: object = "") -> str:
 def cell(value: object) -> object:
     """A value that no spreadsheet program takes for a formula; numbers and times pass unchanged.
 
-    >>> cell("=1+1"), cell(-3)
-    ("'=1+1", -3)
+    >>> cell("=1+1"), cell("a;=1+1"), cell(-3)
+    ("'=1+1", "a;'=1+1", -3)
     """
     if not isinstance(value, str):
         return value
     text = SURROGATE.sub("\ufffd", value)
-    text = CONTROL.sub(lambda m: m.group() if m.group() in "\n\t" else "\ufffd", text)
+    text = UNWRITABLE.sub("\ufffd", text)
+    text = INNER_FORMULA.sub(";'", text)
     if FORMULA.match(value) or FORMULA.match(text):
         text = "'" + text
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - 1] + "…"
