@@ -18,7 +18,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import files, keys, lines, settle
+from flowanalysis.sources import collection, files, keys, lines, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, merge
@@ -182,7 +182,22 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
                     _take(harvest, document, work)
     work.framing.finish()
     _close_chains(harvest, work.chains)
+    for path, name in found:
+        if path.name == collection.MANIFEST:
+            for file, what in collection.changed(path).items():
+                _doubt(harvest, name.removesuffix(path.name) + file, what)
     return harvest
+
+
+def _doubt(harvest: Harvest, name: str, what: str) -> None:
+    """What came from a file counts as incomplete."""
+    harvest.rejected.append({"file": name, "record": "", "table": "", "reason": what})
+    harvest.parts[:] = [replace(p, complete=False) if p.file == name else p for p in harvest.parts]
+    entries = [e for e in harvest.log if e["file"] == name]
+    for entry in entries:
+        entry.update(complete=False, message="; ".join(filter(None, (what, entry["message"]))))
+    if not entries:
+        harvest.log.append({"source": "", "file": name, "table": "", "rows": 0, "complete": False, "message": what})
 
 
 def _bar(found: list[tuple[Path, str]], progress: bool) -> Iterable[tuple[Path, str]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from flowanalysis.sources.base import Batch, Document, Reject
 
 SOURCE = "collection"
+MANIFEST = "manifest.json"
 FORMAT = "flowanalysis collection"
 WHOLE = {"complete", "absent"}
 SHOWN = 20  # sentences of one manifest in the log; the manifest has all
@@ -33,6 +38,34 @@ def read(document: Document) -> Iterator[Batch | Reject]:
         yield Reject("", str(name), f"not collected yet: {reason}. Give the same command again to go on")
     message = "; ".join(said[:SHOWN])
     yield Batch(source=SOURCE, table="", rows=(), complete=manifest.get("complete") is True, message=message)
+
+
+def changed(manifest: Path) -> dict[str, str]:
+    """Files of a sealed collection that are not what its manifest says, with what is wrong, in words.
+
+    A line that was lost on the way, or a file that was left behind, must not pass for a smaller tenant.
+    """
+    try:
+        told = _mapping(orjson.loads(manifest.read_bytes()))
+    except (OSError, ValueError):
+        return {}  # the reader of the document says so
+    if told.get("format") != FORMAT or told.get("sealed") is not True:
+        return {}
+    entries = [_mapping(e) for e in _mapping(told.get("collections")).values()]
+    found = {e["file"]: _difference(manifest.parent, e) for e in entries if isinstance(e.get("file"), str)}
+    return {file: what for file, what in found.items() if what}
+
+
+def _difference(folder: Path, entry: Mapping[str, Any]) -> str:
+    path = folder / entry["file"]
+    if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        return "is not there, though the manifest of the collection names it"
+    size = path.stat().st_size
+    if size != entry.get("bytes"):
+        return f"has {size:,} bytes, though the collection wrote {entry.get('bytes')}: rows may be missing"
+    with path.open("rb") as file:
+        same = hashlib.file_digest(file, "sha256").hexdigest() == entry.get("sha256")
+    return "" if same else "was changed after it was collected"
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
