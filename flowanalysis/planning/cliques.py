@@ -10,6 +10,7 @@ from flowanalysis.planning.clock import Clock
 from flowanalysis.planning.kernel import Edge, Relation, bits
 
 NODES = 100_000  # of a branch and bound; more than the hardest component met needs
+NODE = 150  # microseconds for one of them
 
 
 def compatible(relation: Relation, edges: Sequence[Edge]) -> np.ndarray:
@@ -122,8 +123,10 @@ class _Heaviest:
 
     def branch(self, free: int, clique: list[int], weight: float) -> None:
         self.nodes += 1
-        if self.nodes > NODES or (self.nodes % 256 == 0 and not self.clock.keep_going()):
-            raise OutOfNodes
+        if self.nodes % 256 == 0:
+            self.clock.spend(256 * NODE)
+            if self.nodes > NODES or not self.clock.keep_going():
+                raise OutOfNodes
         if weight > self.best + 1e-9:
             self.best, self.members = weight, list(clique)
         for vertex, bound in reversed(self._coloured(free)):

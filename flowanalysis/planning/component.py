@@ -34,7 +34,7 @@ class Component:
         column_keys, self.columns = np.unique(ends[:, 1], return_inverse=True)
         width = len(relation.rows_of)
         self.assigned = np.array([_flags(relation.columns_of[row], width)[column_keys] for row in row_keys.tolist()])
-        self.number = np.full(self.assigned.shape, -1, dtype=np.int64)
+        self.number = np.full(self.assigned.shape, -1, dtype=np.int32)
         self.number[self.rows, self.columns] = np.arange(len(self.edges))
 
     def __len__(self) -> int:
@@ -77,10 +77,13 @@ class Component:
     def within(self, rows: Flags, columns: Flags) -> np.ndarray:
         """Assignments in flagged rows and columns, ascending."""
         found = self.number[np.ix_(rows, columns)].ravel()
-        return found[found >= 0]
+        return found[found >= 0].astype(np.int64)
 
     def stars(self) -> list[np.ndarray]:
-        """The widest role of every single row and of every single column."""
+        """The widest role of every single row and of every single column; none where these would take long."""
+        height, width = self.assigned.shape
+        if height * width * (height + width) > PRODUCT:
+            return []
         found = [self.within(self.assigned[:, own].all(axis=1), own) for own in self.assigned]
         found += [self.within(own, self.assigned[own].all(axis=0)) for own in self.assigned.T]
         return [members for members in found if len(members)]
@@ -96,11 +99,9 @@ class Component:
         left = self.number >= 0
         if open_ is not None:
             left[self.rows, self.columns] = open_
-        roles: list[np.ndarray] = []
-        while True:
-            across, down = left.sum(1), left.sum(0)
-            if not across.any():
-                return roles
+        across, down = left.sum(1), left.sum(0)
+        roles = []
+        while across.any():
             row = int(np.where(across, across, left.size).argmin())
             column = int(np.where(down, down, left.size).argmin())
             if across[row] <= down[column]:
@@ -109,8 +110,12 @@ class Component:
             else:
                 wide = self.assigned[left[:, column]].all(axis=0)
                 tall = self.assigned[:, wide].all(axis=1)
+            block = left[np.ix_(tall, wide)]
+            across[tall] -= block.sum(1)
+            down[wide] -= block.sum(0)
             left[np.ix_(tall, wide)] = False
             roles.append(self.within(tall, wide))
+        return roles
 
 
 def _flags(mask: int, width: int) -> np.ndarray:

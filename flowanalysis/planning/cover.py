@@ -43,8 +43,6 @@ def best_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> Cover
     """The best cover of a component that the time allows, the fewest where it is small."""
     if len(edges) == 1:
         return Cover([list(edges)], 1, list(edges))
-    if not clock.keep_going():
-        return plain_cover(edges)
     return exact_cover(relation, edges, clock) or generated_cover(relation, edges, clock)
 
 
@@ -63,7 +61,8 @@ def generated_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> 
     """A cover by column generation; the best so far when it is interrupted."""
     search = Search(Component(relation, edges), clock)
     try:
-        search.run()
+        if clock.in_time():
+            search.run()
     except KeyboardInterrupt:
         clock.stop()
     taken = np.zeros(len(edges), dtype=bool)
@@ -76,7 +75,7 @@ def generated_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> 
 
 def exact_cover(relation: Relation, edges: Sequence[Edge], clock: Clock) -> Cover | None:
     """The fewest roles for a component small enough to list all its maximal cliques, else None."""
-    if len(edges) > SMALL:
+    if len(edges) > SMALL or not clock.in_time():
         return None
     cliques = maximal_cliques(neighbours(compatible(relation, edges)), limit=CLIQUES)
     if cliques is None:

@@ -18,11 +18,16 @@ from flowanalysis.planning.cliques import OutOfNodes, heaviest_clique, heavy_cli
 from flowanalysis.planning.clock import Clock
 from flowanalysis.planning.component import Component
 from flowanalysis.planning.master import Master, Solution
+from flowanalysis.planning.tiles import Tiler
 
 EPS = 1e-6
 SEEDS = 200  # starts of the greedy pricing
 KEPT = 60  # and the most cliques taken from it at a time
-GENERATING = 0.75  # share of the time after which whole roles are sought among the known ones
+TILING = 0.4  # share of the work after which no other cover of tiles is begun
+STARTS = 3  # covers made of tiles from nothing
+REPAIRS = 30  # times that a part of the best cover is made anew
+APIECE = 15  # roles in such a part
+GENERATING = 0.75  # share of the work after which whole roles are sought among the known ones
 ORDERS = 8  # trials for the first set of assignments that lie apart
 
 
@@ -53,12 +58,47 @@ class Search:
             self.master.add(members)
 
     def run(self) -> None:
-        """Work until the bound meets the best cover, the time is over, or nothing more can be found."""
+        """Work until the bound meets the best cover, the work is done, or nothing more can be found."""
+        self._tile(self.clock.part(TILING))
         self._generate(self.clock.part(GENERATING))
         if self.bound < len(self.best):
             roles = self.master.whole(self.clock, fewer_than=len(self.best))
             if roles is not None:
-                self.keep(without_needless(roles, len(self.component)))
+                self.keep(roles)
+
+    def _tile(self, clock: Clock) -> None:
+        """Cover with large tiles, a few times over, then replace what can be replaced by fewer."""
+        tiler = Tiler(self.component, self.rng, clock)
+        self._cover_with(tiler, [])
+        for trial in range(1, STARTS + REPAIRS):
+            if self.bound < len(self.best) and clock.keep_going():
+                self._cover_with(tiler, [] if trial < STARTS else self._all_but_some())
+
+    def _cover_with(self, tiler: Tiler, roles: list[np.ndarray]) -> None:
+        """Complete these roles with tiles to a cover; whatever is grown on the way is a candidate."""
+        open_ = np.ones(len(self.component), dtype=bool)
+        for members in roles:
+            open_[members] = False
+        roles = list(roles)
+        try:
+            for taken, grown in tiler.rounds(open_):
+                roles += taken
+                for members in grown:
+                    self.master.add(members, idle=True)
+                if not tiler.clock.in_time():
+                    break
+        finally:  # also on an interrupt
+            self.keep(roles + self.component.greedy(open_), equal=True)
+
+    def _all_but_some(self) -> list[np.ndarray]:
+        """The best cover without a role and those that share the most assignments' rows and columns with it."""
+        near = np.zeros(len(self.component), dtype=bool)
+        first = self.best[int(self.rng.integers(len(self.best)))]
+        near[np.isin(self.component.rows, self.component.rows[first])] = True
+        inside = np.array([np.count_nonzero(near[members]) / len(members) for members in self.best])
+        drawn = np.argsort(-inside * self.rng.random(len(inside)), kind="stable")[:APIECE]
+        gone = set(drawn.tolist())
+        return [members for place, members in enumerate(self.best) if place not in gone]
 
     def _generate(self, clock: Clock) -> None:
         """Add roles and required assignments until the programme without the demand for whole roles is solved."""
@@ -136,13 +176,12 @@ class Search:
         open_ = np.ones(len(self.component), dtype=bool)
         for members in roles:
             open_[members] = False
-        if open_.any():
-            roles += self.component.greedy(open_)
-        self.keep(without_needless(roles, len(self.component)))
+        self.keep(roles + self.component.greedy(open_))
 
-    def keep(self, roles: list[np.ndarray]) -> None:
-        """Make `roles` the best cover if there are fewer of them."""
-        if len(roles) < len(self.best):
+    def keep(self, roles: list[np.ndarray], *, equal: bool = False) -> None:
+        """Make `roles`, without the needless ones, the best cover if it has fewer; with `equal` also if not more."""
+        roles = without_needless(roles, len(self.component))
+        if len(roles) < len(self.best) + equal:
             self.best = roles
             for members in roles:
                 self.master.add(members)

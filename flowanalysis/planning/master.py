@@ -15,6 +15,9 @@ from flowanalysis.planning.clock import Clock
 EPS = 1e-7
 SLACK = 0.2  # roles that weigh less than 1 - SLACK are idle
 IDLE = 10  # solutions after which an idle role leaves the programme, until the weights call it back
+RATE = 20.0  # places of the programme that an iteration of the solver passes in a microsecond
+BRANCHES = 300  # nodes of a search for whole roles
+NEAR = 0.03  # share by which the solution may lie below the best cover if whole roles are to be sought
 
 
 @dataclass(frozen=True)
@@ -56,15 +59,16 @@ class Master:
         self.roles: list[np.ndarray] = []
         self.idle: list[int] = []
         self._known: set[bytes] = set()
+        self._dual = (self.rows, np.zeros(len(self.rows)))  # of the last solution
 
-    def add(self, members: np.ndarray) -> bool:
-        """Take a role in; False when it is known already."""
+    def add(self, members: np.ndarray, *, idle: bool = False) -> bool:
+        """Take a role in, outside the programme at first if it is `idle`; False when it is known already."""
         key = members.tobytes()
         if key in self._known:
             return False
         self._known.add(key)
         self.roles.append(members)
-        self.idle.append(0)
+        self.idle.append(IDLE if idle else 0)
         return True
 
     def require(self, edges: Sequence[int]) -> None:
@@ -102,13 +106,16 @@ class Master:
                 method="highs-ds",
                 options={"time_limit": min(clock.left(), 1e6)},
             )
+            clock.spend(result.nit * (len(self.rows) + len(chosen)) / RATE)
             if result.status != 0:
+                clock.in_time()
                 return None
             weight = matrix.T @ result.x
             back = (weight > 1 + EPS) & ~active
             if not back.any():
                 break
             active |= back
+        self._dual = (self.rows, result.x)
         share = np.zeros(len(self.roles))
         share[chosen] = -result.ineqlin.marginals
         self.idle = np.where((weight > 1 - SLACK) | (share > EPS), 0, np.array(self.idle) + 1).tolist()
@@ -139,19 +146,24 @@ class Master:
         return taken
 
     def whole(self, clock: Clock, *, fewer_than: int) -> list[np.ndarray] | None:
-        """Few whole roles out of the known ones; assignments are required as they turn up uncovered."""
-        while clock.keep_going():
-            matrix = self.matrix(self.rows)
+        """Fewer whole roles out of the known ones; assignments are required as they turn up uncovered."""
+        known = self._promising(fewer_than)
+        while len(known) and clock.keep_going():
+            matrix = self.matrix(self.rows)[:, known]
+            if not (np.diff(matrix.tocsr().indptr) > 0).all():
+                return None
             result = milp(
-                np.ones(len(self.roles)),
-                integrality=np.ones(len(self.roles)),
+                np.ones(len(known)),
+                integrality=np.ones(len(known)),
                 bounds=Bounds(0, 1),
                 constraints=LinearConstraint(matrix, 1, np.inf),
-                options={"time_limit": min(clock.left() / 2, 60.0)},
+                options={"time_limit": min(clock.left(), 1e6), "node_limit": BRANCHES},
             )
+            clock.spend(BRANCHES * sum(matrix.shape))
+            clock.in_time()
             if result.x is None or result.fun > fewer_than - 0.5:
                 return None
-            taken = [self.roles[role] for role in np.flatnonzero(result.x > 0.5).tolist()]
+            taken = [self.roles[role] for role in known[result.x > 0.5].tolist()]
             open_ = np.ones(self.size, dtype=bool)
             for members in taken:
                 open_[members] = False
@@ -159,3 +171,13 @@ class Master:
                 return taken
             self.require(np.flatnonzero(open_)[:200].tolist())
         return None
+
+    def _promising(self, fewer_than: int) -> np.ndarray:
+        """Roles that can be part of a cover with fewer roles.
+
+        A cover that uses a role has at least as many roles as the weights add up to, plus what this role lacks to 1.
+        """
+        rows, dual = self._dual
+        if dual.sum() < (1 - NEAR) * (fewer_than - 1):  # too far apart for any role to drop out
+            return np.array([], dtype=np.int64)
+        return np.flatnonzero(1 - self.matrix(rows).T @ dual <= fewer_than - 1 - dual.sum() + EPS)

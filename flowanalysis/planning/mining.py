@@ -18,11 +18,12 @@ from tqdm import tqdm
 from flowanalysis.errors import InputError, UnknownName
 from flowanalysis.planning.check import check_roles
 from flowanalysis.planning.clock import Clock
-from flowanalysis.planning.cover import Cover, best_cover, plain_cover
+from flowanalysis.planning.cover import SMALL, Cover, best_cover, plain_cover
 from flowanalysis.planning.kernel import Edge, Kernel, Relation, bits, collapse
 from flowanalysis.planning.shrink import Role, shrink
 
-EFFORTS = {"quick": 10.0, "normal": 150.0, "thorough": 3600.0}  # seconds at most for what cannot be solved by listing
+# Work on what cannot be solved by listing (about microseconds, the same on every machine), and the seconds behind it.
+EFFORTS = {"quick": (8e6, 120.0), "normal": (100e6, 900.0), "thorough": (3e9, 14_400.0)}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class Mined:
         so many roles are needed; `bound` may be larger where the rest of the proof is a computation.
     seconds : dict of str to float
         Wall time of every stage.
+    late : bool
+        True when an interrupt or the seconds, not the work, ended the search: another run may find fewer roles or a
+        higher bound. Otherwise the same pairs give the same result.
     """
 
     roles: pd.DataFrame
@@ -52,6 +56,7 @@ class Mined:
     proved: bool
     certificate: pd.DataFrame
     seconds: dict[str, float]
+    late: bool = False
 
     @property
     def count(self) -> int:
@@ -79,11 +84,14 @@ def mine_roles(
         The first two columns are row and column keys; each line says that the row needs the column. Duplicates and the
         order of the lines do not matter.
     effort : {"quick", "normal", "thorough"}
-        How long to work on what cannot be solved by listing all candidates: at most 10 seconds, 150 seconds, an hour.
+        How much work to put into what cannot be solved by listing all candidates: about ten seconds, two minutes, an
+        hour. Work is counted in steps, so the result does not hang on the machine or its load, only on the pairs and
+        the version of the solver beneath.
     progress : bool, optional
         Show a progress bar over the assignments that are left to cover.
     deadline : float, optional
-        Seconds after which the best so far is returned, whatever the effort.
+        Seconds after which the best so far is returned, whatever the effort. Unless given a guard stands far behind
+        the work: two minutes, a quarter of an hour, four hours.
 
     Returns
     -------
@@ -112,7 +120,8 @@ def mine_roles(
     """
     if effort not in EFFORTS:
         raise UnknownName("effort", effort, EFFORTS)
-    clock = Clock(min(EFFORTS[effort], deadline if deadline is not None else np.inf))
+    work, guard = EFFORTS[effort]
+    clock = Clock(guard if deadline is None else deadline)
     row_codes, row_keys = _codes(pairs, 0)
     column_codes, column_keys = _codes(pairs, 1)
     if pairs.empty:
@@ -120,12 +129,12 @@ def mine_roles(
     codes = np.unique(np.column_stack([row_codes, column_codes]), axis=0)
     relation = collapse(codes[:, 0], codes[:, 1])
     clock.stage("read")
-    roles, bound, apart = _solve(relation, clock, progress=bool(progress))
+    roles, bound, apart = _solve(relation, clock, work, progress=bool(progress))
     frames = _frames(relation, roles, apart, row_keys, column_keys)
     clock.stage("frames")
     check_roles(pairs, frames["roles"], frames["memberships"], frames["certificate"])
     clock.stage("check")
-    return Mined(**frames, bound=bound, proved=bound == len(roles), seconds=clock.stages)
+    return Mined(**frames, bound=bound, proved=bound == len(roles), seconds=clock.stages, late=clock.late)
 
 
 def _codes(pairs: pd.DataFrame, at: int) -> tuple[np.ndarray, np.ndarray]:
@@ -149,7 +158,7 @@ def _codes(pairs: pd.DataFrame, at: int) -> tuple[np.ndarray, np.ndarray]:
     return rank[codes], keys[order]
 
 
-def _solve(relation: Relation, clock: Clock, *, progress: bool) -> tuple[list[Role], int, list[Edge]]:
+def _solve(relation: Relation, clock: Clock, work: float, *, progress: bool) -> tuple[list[Role], int, list[Edge]]:
     """Roles over distinct rows and columns, the bound, and assignments of which no two share a role."""
     kernel = Kernel(relation)
     try:
@@ -158,7 +167,7 @@ def _solve(relation: Relation, clock: Clock, *, progress: bool) -> tuple[list[Ro
         clock.stop()
         kernel = Kernel(relation)
     clock.stage("reduce")
-    covers = _cover(kernel, clock, progress=progress)
+    covers = _cover(kernel, clock, work, progress=progress)
     clock.stage("cover")
     role_of: dict[Edge, int] = {}
     for role, edges in enumerate(edges for cover in covers for edges in cover.roles):
@@ -171,13 +180,15 @@ def _solve(relation: Relation, clock: Clock, *, progress: bool) -> tuple[list[Ro
     return roles, sum(cover.bound for cover in covers), [edge for cover in covers for edge in cover.apart]
 
 
-def _cover(kernel: Kernel, clock: Clock, *, progress: bool) -> list[Cover]:
+def _cover(kernel: Kernel, clock: Clock, work: float, *, progress: bool) -> list[Cover]:
     """A cover for every component; after an interrupt the rest gets what needs no time."""
     groups = kernel.components()
-    working = clock.part(0.9)
+    whole = Clock(0.9 * clock.left(), work, ledger=clock.ledger)
     covers = []
-    with tqdm(total=sum(map(len, groups)), desc="assignments", disable=not progress, leave=False) as bar:
+    left = sum(map(len, groups))
+    with tqdm(total=left, desc="assignments", disable=not progress, leave=False) as bar:
         for group in groups:
+            working = whole.part(len(group) / left) if len(group) > SMALL else whole
             try:
                 cover = best_cover(kernel.relation, group, working)
             except KeyboardInterrupt:
@@ -185,7 +196,9 @@ def _cover(kernel: Kernel, clock: Clock, *, progress: bool) -> list[Cover]:
                 cover = plain_cover(group)
             if working.stopped:
                 clock.stop()
+                whole.stop()
             covers.append(cover)
+            left -= len(group)
             bar.update(len(group))
     return covers
 
