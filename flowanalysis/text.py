@@ -10,7 +10,8 @@ import hashlib
 import re
 import unicodedata
 
-# Characters that reorder or hide text (bidirectional controls, zero-width, joiners, separators, BOM, tags), and no characters.
+# Characters that reorder or hide text (bidirectional controls, zero-width, joiners, separators, BOM, tags), and some
+# that are none.
 HIDDEN = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]|[\U000e0000-\U000e007f]"
 )
