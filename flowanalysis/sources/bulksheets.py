@@ -15,30 +15,49 @@ from flowanalysis import schema
 from flowanalysis.sources import own, sheets
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.bulksql import declared, fold, last, quoted, time
-from flowanalysis.sources.records import filled
+from flowanalysis.sources.records import filled, folded, records
 from flowanalysis.sources.values import tidy
 
 UNUSUAL = 0.01
 """Share of lines, a thousand at least, that may need the reader itself; with more of them it reads all."""
 COLUMNS = ("who", "resource", "level", "via", "who_kind", "connector", "since", "sensitivity", "name")
-LETTERS = "abcdefghijklmnopqrstuvwxyz_"
-NAMED = f"strpos(resource, '=') > 1 and translate(lower(split_part(resource, '=', 1)), '{LETTERS}', '') = ''"
+# The kinds that this product knows; those at the head of the file come to them.
+KINDS = frozenset(
+    [
+        "sharepoint_site",
+        "sharepoint_list",
+        "sharepoint_file",
+        "drive",
+        "mailbox",
+        "team",
+        "plan",
+        "dataverse_table",
+        "sql_database",
+        "sql_table",
+        "http_host",
+        "environment",
+        "tenant",
+        "other",
+    ]
+)
 # Anything else is left to the reader: blanks, dashes for nothing, resources without kind, strange levels and times.
+# The database compares the ends of a text far faster than it trims.
 USUAL = f"""
-    length(who) > 2 and who = trim(who) and level in ({", ".join(map(quoted, sorted(own.LEVELS)))})
-    and resource = trim(resource) and not contains(resource, '= ') and {NAMED} and not ends_with(resource, '=')
-    and not ends_with(resource, '/')
-    and (via is null or (length(via) > 2 and via = trim(via)))
+    length(who) > 2 and left(who, 1) > ' ' and right(who, 1) > ' '
+    and level in ({", ".join(map(quoted, sorted(own.LEVELS)))})
+    and split_part(resource, '=', 1) in ({{kinds}}) and right(resource, 1) not in ('/', '=', ' ')
+    and not contains(resource, '= ')
+    and (via is null or (length(via) > 2 and left(via, 1) > ' ' and right(via, 1) > ' '))
     and (connector is null or length(connector) > 2) and (who_kind is null or length(who_kind) > 2)
     and sensitivity is null and name is null
-    and (since is null or regexp_matches(since, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'))
+    and (since is null or regexp_matches(since, '^[0-9]{{{{4}}}}-[0-9]{{{{2}}}}-[0-9]{{{{2}}}}'))
 """
 GRANTS = f"""
 select {fold("who")} as principal_id,
     coalesce({fold("who_kind")}, case when lower(who) = 'everyone' then 'everyone' else 'unknown' end)
         as principal_kind,
     lower(substr(resource, strpos(resource, '=') + 1)) as resource_id,
-    lower(split_part(resource, '=', 1)) as resource_kind,
+    split_part(resource, '=', 1) as resource_kind,
     {last("connector")} as connector_id, level, coalesce({fold("via")}, 'direct') as via, {time("since")} as granted_at
 from judged where usual
 """
@@ -65,15 +84,17 @@ def rights(document: Document) -> list[Batch | Reject] | None:
     with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'")
         try:
-            return _rights(database, document.path, header)
+            return _rights(database, document, header)
         except duckdb.Error:
             return None  # a quote or a delimiter inside a cell, or text that is not UTF-8
 
 
-def _rights(database: duckdb.DuckDBPyConnection, path: Path, header: list[str]) -> list[Batch | Reject] | None:
-    database.execute(f"create temp view raw as select * from {_source(path, header)}")
+def _rights(database: duckdb.DuckDBPyConnection, document: Document, header: list[str]) -> list[Batch | Reject] | None:
+    kinds = KINDS | {own.resource(row["resource"])[0] for row in map(folded, records(document)) if "resource" in row}
+    usual = USUAL.format(kinds=", ".join(map(quoted, sorted(kinds))))
+    database.execute(f"create temp view raw as select * from {_source(document.path, header)}")
     database.execute(f"create temp view lines as select {_cells(header)} from raw")
-    database.execute(f"create temp view judged as select *, coalesce({USUAL}, false) as usual from lines")
+    database.execute(f"create temp view judged as select *, coalesce({usual}, false) as usual from lines")
     grants = database.sql(GRANTS).to_arrow_table()
     rows = database.execute("select count(*) from raw").fetchall()[0][0]
     if rows - len(grants) > max(1_000, rows * UNUSUAL):

@@ -121,7 +121,9 @@ def time(path: str) -> str:
 
 def bad_time(path: str) -> str:
     """True for a text that is no ISO 8601 time: the careful way tells which."""
-    return f"(trim(coalesce({path}, '')) <> '' and not regexp_matches({path}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}'))"
+    careful = f"trim({path}) <> '' and not regexp_matches({path}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
+    usual = f"{path} is null or (left({path}, 4) between '1' and '99999' and substr({path}, 5, 1) = '-')"
+    return f"case when {usual} then false else {careful} end"
 
 
 ALL = frozenset({"rows", "pages", "envelopes"})
