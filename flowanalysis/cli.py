@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -18,6 +19,8 @@ from flowanalysis.text import plain
 PATHS = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+# What is the matter with a disk or its permissions, and not with the program.
+PLACE_TROUBLES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 def say(text: object = "") -> None:
@@ -46,6 +49,12 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
             return command(*args, **options)
         except FlowAnalysisError as error:
             click.echo("\n".join(plain(line) for line in f"flowanalysis: {error}".splitlines()), err=True)
+            sys.exit(2)
+        except OSError as error:
+            if error.errno not in PLACE_TROUBLES:
+                raise
+            where = f" ({plain(error.filename)})" if error.filename else ""
+            click.echo(f"flowanalysis: {error.strerror}{where}; nothing half-made was left behind", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("flowanalysis: stopped; nothing half-made was left behind", err=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -52,6 +53,8 @@ class Parts:
         try:
             return function()
         except Exception as error:  # whatever it is, the report must name it and go on
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise  # there is no place for a report that names it
             traceback.print_exc()
             self.problems.append(f"{what}: {plain(type(error).__name__)}: {plain(error, width=300)}")
             return otherwise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -13,6 +14,7 @@ from pathlib import Path
 from flowanalysis.errors import ReportError
 
 SUMS = "SHA256SUMS"
+TRIES = 100  # for the place of a report that others want too
 
 
 @contextlib.contextmanager
@@ -41,23 +43,32 @@ def building(target: Path) -> Iterator[Path]:
 
 def refuse_foreign(target: Path) -> None:
     """Raise when something stands at the target that no report run has made."""
-    if target.exists() and not (target / "run.json").is_file() and any(target.iterdir()):
-        raise ReportError(
-            f"{target}: the folder exists and is no report (it has no run.json). Choose another place or month."
-        )
+    with contextlib.suppress(FileNotFoundError):
+        names = {p.name for p in target.iterdir()}  # one look: another run may put its report here meanwhile
+        if names and "run.json" not in names:
+            raise ReportError(
+                f"{target}: the folder exists and is no report (it has no run.json). Choose another place or month."
+            )
 
 
 def _swap(draft: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
-    if target.exists():
-        os.replace(target, old)
-    try:
-        os.replace(draft, target)
-    except OSError:
-        if old.exists():
-            os.replace(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the draft in the target's place; of several runs that do so at once the last one stays."""
+    for _ in range(TRIES):
+        old = target.with_name(f".{target.name}.{secrets.token_hex(4)}.old")
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(target, old)
+            os.replace(draft, target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            if old.exists() and not target.exists():
+                with contextlib.suppress(OSError):
+                    os.replace(old, target)
+            shutil.rmtree(old, ignore_errors=True)
+    raise ReportError(f"{target}: other runs put their reports here again and again. Choose another place.")
 
 
 def seal(folder: Path) -> None:
