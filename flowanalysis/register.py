@@ -277,6 +277,7 @@ def _owners(tenant: Tenant, listed: pd.DataFrame) -> pd.DataFrame:
                 "disabled": "is disabled",
                 "deleted": "was deleted",
                 "purged_or_foreign": "is not in the directory",
+                "absent": "is not among the users",
                 "nobody": "is not known to the directory",
             }
         )

@@ -116,7 +116,16 @@ def test_names_found_in_passing_do_not_bring_anybody_back_to_life():
         False,
     )
     found = settled(LISTED, passing)["identities"].set_index("identity_id")
-    assert found.loc["z", ["display_name", "status"]].tolist() == ["Gone", "purged_or_foreign"]
+    assert found.loc["z", ["display_name", "status"]].tolist() == ["Gone", "absent"]
+
+
+def test_a_user_is_purged_only_where_deleted_users_were_exported_too():
+    flows = ("flows", [{"environment_id": "e", "flow_id": "f", "creator_id": "z"}], "flowadmin flow list")
+    recycled = ("identities", [{"identity_id": "d", "kind": "user", "status": "deleted"}], "graph deleted users")
+    empty_bin = ("identities", [], "graph deleted users")
+    for parts, status in (((), "absent"), ((recycled,), "purged_or_foreign"), ((empty_bin,), "purged_or_foreign")):
+        found = settled(LISTED, flows, *parts)["identities"].set_index("identity_id")["status"]
+        assert found["z"] == status
 
 
 def test_everybody_is_the_tenant():

@@ -15,7 +15,7 @@ from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
-DEAD = ("disabled", "deleted", "purged_or_foreign")
+DEAD = ("disabled", "deleted", "purged_or_foreign", "absent")
 ALWAYS = ("SharePointList", "Tenant", "Team")  # kinds of owners that stand for many and never leave
 GROUP_CAP = 50  # members of larger groups are counted, not named
 TABLES = {

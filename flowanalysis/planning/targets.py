@@ -30,6 +30,7 @@ GONE = {
     "disabled": "is disabled",
     "deleted": "was deleted",
     "purged_or_foreign": "is not in this directory",
+    "absent": "is not among the users",
 }
 
 

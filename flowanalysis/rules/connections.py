@@ -33,7 +33,7 @@ def account_gone(context: Context) -> pd.DataFrame:
     uses = context.uses
     status = text_by(uses["account_id"], context.identity["status"])
     kind = text_by(uses["account_id"], context.identity["kind"])
-    gone = status.isin(["disabled", "deleted", "purged_or_foreign"]) & ~(
+    gone = status.isin(["disabled", "deleted", "purged_or_foreign", "absent"]) & ~(
         (kind == "service_principal") & (status == "purged_or_foreign")
     )
     cases = uses[(gone & (uses["fid"] >= 0)).fillna(False).astype(bool)]

@@ -28,11 +28,13 @@ STATE = {
     "disabled": "disabled",
     "deleted": "gone",
     "purged_or_foreign": "gone",
+    "absent": "gone",
 }
 HOW_GONE = {
     "disabled": "is disabled",
     "deleted": "was deleted and can still be restored",
     "purged_or_foreign": "is not in the directory any more, or belongs to another tenant",
+    "absent": "is not among the users; whether it can be restored is not known, as deleted users were not exported",
 }
 
 

@@ -17,7 +17,7 @@ TABLES = (
         surname text surname
         account_enabled flag may sign in
         user_type text Member | Guest
-        status text active | disabled | deleted | purged_or_foreign | system | unknown (derived)
+        status text active | disabled | deleted | purged_or_foreign | absent | system | unknown (derived); absent: not among the users listed, and deleted users were not exported
         created_at time creation
         deleted_at time soft deletion
         last_password_change_at time last change of the password

@@ -313,16 +313,34 @@ def _shared(gather: Gather, page: Page, row: Row) -> None:
     for access in items(row.get("PrincipalAccesses")):
         who = obj(access.get("Principal"))
         typed = str(who.get("@odata.type", "")).rsplit(".", 1)[-1].lower()
-        mask = text(access.get("AccessMask")) or ""
+        role = _role_of(access.get("AccessMask"))
+        if role is None:
+            gather.reject("flow_owners", page.place or f"flow {name}", "a share that neither reads nor writes the flow")
+            continue
         line = {
             "environment_id": organisation(page),
             "flow_id": name,
             "principal_id": fold(who.get("ownerid")) or fold(who.get(f"{typed}id")),
             "principal_kind": "Team" if typed == "team" else "User",
-            "role": "CanEdit" if "WriteAccess" in mask else "CanView",
+            "role": role,
             "via": "dataverse",
         }
         gather.add("flow_owners", line, export)
+
+
+def _role_of(mask: Any) -> str | None:
+    """The role that an access mask, in words or as bits, comes to; None for masks that neither read nor write.
+
+    Who may read the row of a flow may see its definition; whether he was added as run-only user it does not tell.
+
+    >>> _role_of("ReadAccess, WriteAccess"), _role_of(1), _role_of("None")
+    ('CanEdit', 'CanView', None)
+    """
+    words = text(mask) or ""
+    if words.isdecimal():
+        bits = int(words)
+        return "CanEdit" if bits & 2 else "CanView" if bits & 1 else None
+    return "CanEdit" if "WriteAccess" in words else "CanView" if "ReadAccess" in words else None
 
 
 def _run(gather: Gather, page: Page, row: Row) -> None:

@@ -70,7 +70,7 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         _roles,
         _permissions,
         _part_numbers,
-        partial(_identities, directory=directory, listings=_listings(parts)),
+        partial(_identities, directory=directory, listings=_listings(parts), bin_seen=_bin_seen(parts)),
         _holders,
         _own_organisation,
         partial(_once, merged=merged),
@@ -233,11 +233,17 @@ def _listings(parts: Sequence[Part]) -> frozenset[str]:
     return frozenset(kinds)
 
 
-def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]) -> Frames:
+def _bin_seen(parts: Sequence[Part]) -> bool:
+    """Whether deleted users were exported too, as far as the exports tell."""
+    people = [p for p in parts if p.table == "identities" and p.listed]
+    return any("deleted" in p.source or (p.frame["status"] == "deleted").fillna(False).any() for p in people)
+
+
+def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str], bin_seen: bool) -> Frames:
     """Every identity that anything refers to, with its status.
 
-    An identity of a kind that was listed in full, but not listed itself, is purged or from another tenant. Where the
-    listing is missing or incomplete, nobody knows.
+    An identity of a kind that was listed in full, but not listed itself, is purged or from another tenant; a user is
+    only absent where deleted users were not exported. Where the listing is missing or incomplete, nobody knows.
     """
     known = _get(frames, "identities")
     missing = _referred(frames, pd.Index(known["identity_id"]))
@@ -249,6 +255,8 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
     absent = ~among(everyone["identity_id"], directory) & kind.isin(listings)
     status = pd.Series("unknown", index=everyone.index, dtype=TEXT)
     status = status.mask(absent, "purged_or_foreign")
+    if not bin_seen:
+        status = status.mask(absent & (kind == "user"), "absent")
     status = status.mask(enabled.fillna(False), "active").mask((~enabled).fillna(False), "disabled")
     status = status.mask(everyone["deleted_at"].notna(), "deleted").mask(kind == "tenant", "active")
     status = status.mask(told.notna(), told)
