@@ -33,15 +33,22 @@ def read_exceptions(path: str | Path) -> pd.DataFrame:
     """
     where = Path(path).name
     try:
-        text = Path(path).read_bytes()[:LIMIT].decode("utf-8-sig")
+        raw = Path(path).read_bytes()
+        text = raw[: LIMIT + 1].decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PolicyError(f"the exceptions cannot be read ({error})", where=where) from None
+    if len(raw) > LIMIT:  # never a part of them: what is cut off would silently be no exception
+        raise PolicyError(f"{len(raw):,} bytes is too large for exceptions", where=where)
     head = text.partition("\n")[0]
     lines = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
-    for column in lines.fieldnames or []:
+    try:
+        columns, read = lines.fieldnames or [], list(lines)
+    except csv.Error as error:
+        raise PolicyError(f"the exceptions are no CSV ({error})", where=where) from None
+    for column in columns:
         if column not in COLUMNS:
             raise UnknownName(f"column of exceptions ({where})", column, COLUMNS)
-    records = [_checked(line, f"{where}, line {n}") for n, line in enumerate(lines, start=2)]
+    records = [_checked(line, f"{where}, line {n}") for n, line in enumerate(read, start=2)]
     frame = pd.DataFrame(records, columns=COLUMNS)
     return frame.astype({c: TIME if c == "until" else TEXT for c in COLUMNS})
 

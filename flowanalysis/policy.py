@@ -124,6 +124,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise PolicyError(f"{len(raw):,} bytes is too large for a policy", where=where)
     try:
         return tomllib.loads(raw.decode("utf-8-sig"))
+    except RecursionError:
+        raise PolicyError("nested beyond reason", where=where, remedy="Correct the file or leave it out") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise PolicyError(f"not valid TOML: {error}", where=where, remedy="Correct the file or leave it out") from None
 

@@ -19,7 +19,7 @@ from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy, load_policy
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
-from flowanalysis.text import cell
+from flowanalysis.text import cell, unguarded
 
 __all__ = ["DIFFERENCES", "check_register", "draft", "members", "named_purpose", "purposes", "read", "write"]
 
@@ -62,19 +62,23 @@ def read(path: str | Path) -> pd.DataFrame:
     head = text.partition("\n")[0]
     lines = csv.DictReader(io.StringIO(text), delimiter=";" if head.count(";") > head.count(",") else ",")
     known = schema.table("register").names
-    for column in lines.fieldnames or []:
+    try:
+        columns, records = lines.fieldnames or [], list(lines)
+    except csv.Error as error:
+        raise PolicyError(f"the register is no CSV ({error})", where=where) from None
+    for column in columns:
         if column not in known:
             raise UnknownName(f"column of a register ({where})", column, known)
-    if "account" not in (lines.fieldnames or []):
+    if "account" not in columns:
         raise PolicyError("the column account is missing", where=where, remedy=f"Columns: {', '.join(known)}")
-    return _rows(list(lines), where)
+    return _rows(records, where)
 
 
 def _rows(records: list[dict[str, Any]], where: str) -> pd.DataFrame:
     seen: dict[str, int] = {}
     for number, record in enumerate(records, start=2):
         for column, value in record.items():
-            record[column] = _unguarded((value or "").strip()) or None
+            record[column] = unguarded((value or "").strip()) or None
         account = (record["account"] or "").lower()
         if not account or account in seen:
             what = f"the account of line {seen[account]} again" if account in seen else "no account"
@@ -83,11 +87,6 @@ def _rows(records: list[dict[str, Any]], where: str) -> pd.DataFrame:
         record["account"] = account
         record["review_date"] = _date(record.get("review_date"), f"{where}, line {number}")
     return schema.frame("register", records)
-
-
-def _unguarded(value: str) -> str:
-    """Undo the guard that `write` puts before what a spreadsheet would take for a formula."""
-    return value[1:] if value[:1] == "'" and cell(value[1:]) != value[1:] else value
 
 
 def _date(value: str | None, where: str) -> pd.Timestamp | None:

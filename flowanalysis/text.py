@@ -80,3 +80,13 @@ def cell(value: object) -> object:
     if FORMULA.match(value) or FORMULA.match(text):
         text = "'" + text
     return text if len(text) <= CELL_LIMIT else text[: CELL_LIMIT - 1] + "…"
+
+
+def unguarded(text: str) -> str:
+    """Undo the guards that `cell` puts before what a spreadsheet would take for a formula.
+
+    >>> unguarded("'=1+1"), unguarded("a;'=1+1"), unguarded("'tis")
+    ('=1+1', 'a;=1+1', "'tis")
+    """
+    inner = re.sub(rf"{INNER_FORMULA.pattern[0]}'{INNER_FORMULA.pattern[1:]}", ";", text)
+    return inner[1:] if inner[:1] == "'" and FORMULA.match(inner[1:]) else inner

@@ -234,7 +234,11 @@ def _failed(harvest: Harvest, name: str, error: InputError) -> None:
 def _take(harvest: Harvest, document: Document, work: _Work) -> None:
     """Give a document to the first reader that knows it."""
     for reader in readers():
-        shape = reader.recognise(document)
+        try:
+            shape = reader.recognise(document)
+        except InputError as error:
+            _failed(harvest, document.name, error)
+            return
         if shape:
             harvest.shapes[document.name] = shape
             harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowanalysis.errors import BrokenExport, RefusedInput
 from flowanalysis.sources import graphrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
@@ -20,6 +23,7 @@ from flowanalysis.sources.records import folded, records
 from flowanalysis.sources.values import fold, items, text
 
 SOURCE = "dataconnect"
+MANY, DENSE = 1_000_000, 4  # rows that are never too many; rows for each byte of a file: equal rows pack to nothing
 Row = Mapping[str, Any]
 PERMISSIONS = {"siteid", "roledefinition", "sharedwith", "itemtype"}
 SITES = {"id", "url", "rootweb", "snapshotdate"}
@@ -66,13 +70,23 @@ def recognise(document: Document) -> str | None:
 
 def _rows(document: Document, *, limit: int | None = None) -> Iterable[Row]:
     if document.form == "parquet" and document.path is not None:
-        with pq.ParquetFile(document.path) as file:
-            for batch in file.iter_batches(batch_size=limit or 65_536):
+        yield from _parquet(document.path, document.name, limit=limit)
+    elif document.form in {"json", "lines"}:
+        yield from records(document)[: limit or None]
+
+
+def _parquet(path: Path, name: str, *, limit: int | None) -> Iterator[Row]:
+    try:
+        with pq.ParquetFile(path) as file:
+            if file.metadata.num_rows > max(MANY, DENSE * path.stat().st_size):
+                raise RefusedInput("more rows than its size can hold", where=name, remedy="Export it again")
+            for batch in file.iter_batches(batch_size=limit or 16_384):
                 yield from batch.to_pylist()
                 if limit:
                     return
-    elif document.form in {"json", "lines"}:
-        yield from records(document)[: limit or None]
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        what = f"the Parquet file is damaged ({type(error).__name__})"
+        raise BrokenExport(what, where=name, remedy="Export it again") from None
 
 
 def read(document: Document) -> Iterator[Batch | Reject]:

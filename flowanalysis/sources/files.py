@@ -143,7 +143,10 @@ def _member(data: bytes, name: str, workspace: Path) -> Iterator[Document | Inpu
             yield from _sheets(inside, name)
         elif data.startswith(GZIP):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                yield from _member(packed.read(LARGE), name, workspace)
+                content = packed.read(LARGE + 1)
+            if len(content) > LARGE:  # never a part of it: the rest would be missing in silence
+                raise RefusedInput(f"more than {LARGE // 2**20} MB inside", where=name, remedy="Unpack it yourself")
+            yield from _member(content, name, workspace)
         elif data.startswith((SQLITE, PARQUET)):
             place = workspace / f"member-{len(list(workspace.iterdir()))}"
             place.write_bytes(data)

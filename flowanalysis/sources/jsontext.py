@@ -9,13 +9,13 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from flowanalysis.errors import BrokenExport, RefusedInput
+from flowanalysis.sources import torn
 from flowanalysis.sources.base import Reject
 
 MARKS = (
@@ -50,8 +50,9 @@ def decoded(data: bytes, *, name: str) -> tuple[str, tuple[str, ...]]:
         return _strict(data, "utf-16-be", name), ("read as UTF-16 without a byte order mark",)
     try:
         return data.decode("utf-8"), ()
-    except UnicodeDecodeError:
-        pass
+    except UnicodeDecodeError as error:
+        if error.end == len(data) and error.reason == "unexpected end of data" and error.start:
+            return data[: error.start].decode("utf-8"), ("it ends in the middle of a letter",)
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
@@ -65,6 +66,8 @@ def _strict(data: bytes, encoding: str, name: str) -> str:
     try:
         return data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
+        if error.end == len(data) and error.start and ("end of data" in error.reason or "truncated" in error.reason):
+            return _strict(data[: error.start], encoding, name)  # cut in the middle of a letter
         what = f"not {encoding.upper()} although it begins so (byte {error.start:,})"
         raise BrokenExport(what, where=name, remedy="Export it again as UTF-8") from None
 
@@ -94,10 +97,7 @@ def _several(text: str, name: str, error: orjson.JSONDecodeError) -> tuple[list[
     lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
     if len(lines) > 1 and _reads(lines[0][1]):
         return _lines(lines)
-    glued = list(_glued(text, name))
-    if glued:
-        return glued, []
-    raise _broken(name, error)
+    return _glued(text, name, error)
 
 
 def _reads(line: str) -> bool:
@@ -119,11 +119,11 @@ def _lines(lines: list[tuple[int, str]]) -> tuple[list[Any], list[Reject]]:
     return found, rejects
 
 
-def _glued(text: str, name: str) -> Iterator[Any]:
-    """Objects that follow one another without separator; each must be strict JSON."""
+def _glued(text: str, name: str, why: orjson.JSONDecodeError) -> tuple[list[Any], list[Reject]]:
+    """Objects that follow one another without separator, each strict JSON; the last may be torn."""
     scanner = json.JSONDecoder()
     at, made = 0, []
-    while (at := _skip(text, at)) < len(text):
+    while (at := torn.skip(text, at)) < len(text):
         try:
             value, end = scanner.raw_decode(text, at)
             if not isinstance(value, (dict, list)):
@@ -132,15 +132,28 @@ def _glued(text: str, name: str) -> Iterator[Any]:
         except RecursionError:
             raise _nested(name) from None
         except (json.JSONDecodeError, orjson.JSONDecodeError) as error:
-            raise _broken(name, error, done=len(made)) from None
+            mended = torn.mend(text, at)
+            if mended is None:
+                raise _broken(name, error, done=len(made)) from None
+            return _mended(text, name, made, mended)
         at = end
-    yield from made
+    if not made:
+        raise _broken(name, why)
+    return made, []
 
 
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n\x1e":
-        at += 1
-    return at
+def _mended(text: str, name: str, made: list[Any], mended: torn.Torn) -> tuple[list[Any], list[Reject]]:
+    """The records before the tear, strict JSON each, and what is lost."""
+    try:
+        value = orjson.loads(json.dumps(mended.value, allow_nan=False))
+    except (ValueError, RecursionError) as error:
+        raise _broken(name, error, done=len(made)) from None
+    place, rest = (len(t.encode("utf-8", "surrogatepass")) for t in (text[: mended.start], text[mended.start :]))
+    lost = (
+        f"not complete: the export was cut here. {mended.records:,} records before it were kept, {rest:,} bytes and "
+        "all that should follow are lost. Export it again"
+    )
+    return [*made, value], [Reject("", f"record {mended.records + 1:,}, byte {place:,}", lost)]
 
 
 def _broken(name: str, error: Exception, *, done: int = 0) -> BrokenExport | RefusedInput:
@@ -172,7 +185,7 @@ def _check_keys(text: str, raw: bytes, found: list[Any], name: str) -> None:
     for line in [text] if len(found) == 1 else text.splitlines():
         try:
             json.loads(line, object_pairs_hook=lambda pairs: _unique(pairs, name))
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             continue  # a line that was set aside already
 
 
@@ -204,13 +217,13 @@ def _first(text: str, *, between: str) -> list[Any]:
     scanner, at = json.JSONDecoder(), 0
     found: list[Any] = []
     while len(found) < SAMPLE:
-        at = _skip(text, at)
+        at = torn.skip(text, at)
         try:
             row, at = scanner.raw_decode(text, at)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             break
         found.append(row)
-        at = _skip(text, at)
+        at = torn.skip(text, at)
         if text[at : at + 1] != between:
             break
         at += 1

@@ -18,6 +18,7 @@ from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.values import flag, fold, text
 
 SOURCE = "roadrecon"
+LONGEST = 32 * 2**20  # bytes of a value or row; a computed column of a stranger's database can claim any size
 Row = Mapping[str, Any]
 MARK = {"Users", "ServicePrincipals", "RoleDefinitions"}
 
@@ -36,6 +37,8 @@ def _open(document: Document) -> closing[sqlite3.Connection]:
     assert document.path is not None
     connection = sqlite3.connect(f"{document.path.resolve().as_uri()}?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
+    connection.execute("PRAGMA trusted_schema = OFF")
     return closing(connection)
 
 
