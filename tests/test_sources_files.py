@@ -11,7 +11,8 @@ import zipfile
 import pytest
 import xlsxwriter
 
-from flowanalysis.errors import BrokenExport, InputError, RefusedInput
+from flowanalysis import sources
+from flowanalysis.errors import BrokenExport, InputError, NothingToLoad, RefusedInput
 from flowanalysis.sources import files, jsontext, sheets
 
 ROWS = [{"id": "00123", "name": "NA"}, {"id": "2", "name": "Größe"}]
@@ -60,7 +61,7 @@ def test_the_json_family(text, roots):
     [
         ('{"a":NaN}', "not complete, strict JSON"),
         ('{"a":1e999', "not complete, strict JSON"),
-        ('{"value":[{"id":"1"},{"id"', "not complete, strict JSON"),
+        ('{"value":[{"id"', "not complete, strict JSON"),
         ('{"a":1,"a":2}', "'a' stands twice"),
         ('{"a":{"b":1,"b\\u003a":1,"b":2}}', "'b' stands twice"),
         ('{"x":1}\n{"a":1,"a":2}', "'a' stands twice"),
@@ -214,3 +215,48 @@ def test_a_workbook_with_entities_is_refused(tmp_path):
         archive.writestr("xl/sharedStrings.xml", bomb)
     (error,) = opened(tmp_path, packed.getvalue())
     assert isinstance(error, RefusedInput)
+
+
+def rows_of_users(count):
+    return [{"id": f"u{n}", "userPrincipalName": f"ü{n}@c.example", "accountEnabled": True} for n in range(count)]
+
+
+CONTEXT = "https://graph.microsoft.com/v1.0/$metadata#users"
+TORN = {
+    "page": {"@odata.context": CONTEXT, "value": rows_of_users(20)},
+    "array": rows_of_users(20),
+    "line": {"request": "https://graph.microsoft.com/v1.0/users", "body": {"value": rows_of_users(20)}},
+    "lines in an array": [{"request": "https://graph.microsoft.com/v1.0/users", "body": {"value": rows_of_users(20)}}],
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", TORN)
+def test_records_before_a_tear_are_kept_and_the_tear_is_named(tmp_path, name, indent, encoding):
+    whole = json.dumps(TORN[name], ensure_ascii=False, indent=indent).encode(encoding)
+    for part in (0.35, 0.52, 0.73):
+        path = tmp_path / "x"
+        path.write_bytes(whole[: int(len(whole) * part)])
+        tenant = sources.read(path).tenant()
+        kept = tenant.identities["identity_id"].tolist()
+        assert kept == [f"u{n}" for n in range(len(kept))]
+        assert 4 < len(kept) < 16
+        (lost,) = tenant.rejected.to_dict("records")
+        assert lost["record"].startswith(f"record {len(kept) + 1}, byte ")
+        assert f"{len(kept)} records before it were kept" in lost["reason"]
+        assert "Export it again" in lost["reason"]
+        assert tenant.collection_log["complete"].eq(False).all()
+
+
+@pytest.mark.parametrize("text", ['{"value":[{"id":"a"', '{"value":', "[1, 2", '{"id":"a","x', '[{"a":NaN},{"b'])
+def test_a_torn_file_without_a_complete_record_is_refused_by_name(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(NothingToLoad, match="not complete, strict JSON"):
+        sources.read(tmp_path / "x")
+
+
+def test_json_that_was_changed_rather_than_cut_is_refused(tmp_path):
+    (tmp_path / "x").write_text(json.dumps(TORN["page"]).replace('"u7",', '"u7"', 1))
+    with pytest.raises(NothingToLoad, match="not complete, strict JSON"):
+        sources.read(tmp_path / "x")

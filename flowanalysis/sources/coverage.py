@@ -103,7 +103,9 @@ def _exported(tenant: Tenant, table: str, text: str) -> bool:
 def _column_gap(tenant: Tenant, need: str, table: str, column: str) -> _Gap | None:
     frame = tenant[table]
     if table == "identities":  # of service principals and foreign accounts most columns are never known
-        frame = frame[frame["kind"].isin(["user"]) & ~frame["status"].isin(["deleted", "purged_or_foreign", "absent", "system"])]
+        frame = frame[
+            frame["kind"].isin(["user"]) & ~frame["status"].isin(["deleted", "purged_or_foreign", "absent", "system"])
+        ]
     if frame.empty:
         return None
     share = float(frame[column].notna().mean())
