@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from flowanalysis import places
@@ -37,7 +38,7 @@ def copy_notebooks(folder: Path, *, data: Path | None = None) -> list[Path]:
         copy = folder / source.name
         if copy.exists():
             continue
-        notebook = nbformat.read(source, as_version=4)
+        notebook = load_notebook_node(str(source))  # as papermill wants it: tags on every cell
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
