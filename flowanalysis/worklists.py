@@ -29,7 +29,8 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
 
     Responsible is the first living person among: the owner and then the co-owners of the flow; for an account
     or connection the owner and deputy in the register, or the person whose account it is; members of a group
-    that co-owns; the manager of an owner who is gone; an administrator of the Power Platform.
+    that co-owns; the manager of an owner who is gone; an administrator of the Power Platform, active before
+    eligible. Never a service account or an emergency access account.
 
     Returns
     -------
@@ -43,8 +44,10 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     alive = people.index[(people["status"] == "active") & (people["kind"] == "user")]
     registered = members(tenant, tenant.register["account"]).dropna()
     candidates = candidates[candidates["person"].isin(alive) & ~candidates["person"].isin(registered)]
-    verdicts = classify(tenant, only=candidates["person"].unique()).set_index("identity_id")["band"]
-    candidates = candidates[text_by(candidates["person"], verdicts).fillna("") != "service"]
+    verdicts = classify(tenant, only=candidates["person"].unique()).set_index("identity_id")
+    band, signals = (text_by(candidates["person"], verdicts[c]).fillna("") for c in ("band", "signals"))
+    # Nobody reads the mail of an emergency access account; work sent there is lost.
+    candidates = candidates[(band != "service") & ~signals.str.contains(r"\bbreak_glass\b")]
     chosen = candidates.sort_values(["order", "person"]).drop_duplicates("finding_id")
     work = findings.merge(chosen[["finding_id", "person", "why"]], on="finding_id", how="left")
     name = people["upn"].fillna(people["display_name"])
@@ -103,11 +106,12 @@ def _of_flows(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
 
 
 def _administrators(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
-    """The last resort: the first administrator of the Power Platform."""
+    """The last resort: administrators of the Power Platform, those who must activate the role last."""
     held = tenant.role_assignments
-    active = held["role_name"].isin(ADMINISTRATORS) & (held["state"] == "active")
-    rank = held["role_name"].map({name: n for n, name in enumerate(ADMINISTRATORS, start=6)})
-    people = pd.DataFrame({"person": held["principal_id"], "order": rank, "why": LAST_RESORT})[active.fillna(False)]
+    rank = held["role_name"].map({name: n for n, name in enumerate(ADMINISTRATORS, start=6)}).astype(COUNT)
+    rank = rank.where((held["state"] != "eligible").fillna(True), rank + len(ADMINISTRATORS))
+    people = pd.DataFrame({"person": held["principal_id"], "order": rank, "why": LAST_RESORT}).dropna()
+    people = people.sort_values(["order", "person"])
     return findings[["finding_id"]].merge(people.drop_duplicates("person"), how="cross")
 
 

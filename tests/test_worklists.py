@@ -49,6 +49,16 @@ def test_an_administrator_is_the_last_resort_and_otherwise_nobody_is_said():
     assert responsible(tenant, "OWN-1")[0] == "bo.lind@fabrikam.example"
 
 
+def test_an_emergency_account_gets_no_work_before_an_administrator_who_must_activate_the_role():
+    tenant = rooms.owned_by("purged")
+    people = tenant.identities.copy()
+    people.loc[people["identity_id"] == "ada", "upn"] = "breakglass-01@fabrikam.example"
+    roles = [("ada", "Global Administrator", "active"), ("bo", "Global Administrator", "eligible")]
+    held = [{"principal_id": p, "role_name": r, "state": s, "scope": "/"} for p, r, s in roles]
+    tenant = tenant.replace(identities=people, role_assignments=rooms.schema.frame("role_assignments", held))
+    assert responsible(tenant, "OWN-1")[0] == "bo.lind@fabrikam.example"
+
+
 @pytest.mark.parametrize("owner", ["svc", "off", "spn"])
 def test_accounts_and_the_disabled_get_no_work(owner):
     work = work_list(rooms.owned_by(owner), find(rooms.owned_by(owner)))
