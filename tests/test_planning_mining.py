@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowanalysis.errors import InputError, UnknownName
-from flowanalysis.planning import cover, generation
+from flowanalysis.planning import cover, generation, tiles
 from flowanalysis.planning.check import check_roles
 from flowanalysis.planning.clock import Clock
 from flowanalysis.planning.component import Component
 from flowanalysis.planning.kernel import Kernel, collapse
-from flowanalysis.planning.mining import mine_roles
+from flowanalysis.planning.mining import EFFORTS, mine_roles
 
 # Set -> fewest roles, each proved by bound and cover together.
 FEWEST = {
@@ -81,6 +83,13 @@ def test_planted_roles_are_never_exceeded(shape, seed):
     assert mined.proved
 
 
+@pytest.mark.parametrize("shape", [(120, 120, 60, 30, 6), (100, 300, 50, 60, 6), (300, 300, 150, 6, 12)])
+def test_dense_wide_and_thin_planted_roles_are_never_exceeded(shape):
+    rows, columns, roles, widest, most = shape
+    mined = mine_roles(planted(rows, columns, roles, widest=widest, most=most, seed=1), effort="quick")
+    assert mined.bound <= mined.count <= roles
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(500, 500, 150, 15, 20), (1000, 1000, 500, 15, 15)])
 def test_large_planted_relations_are_solved_by_generating_roles(shape):
@@ -131,12 +140,34 @@ def test_generating_roles_agrees_with_listing_them(seed):
         assert sorted(np.unique(np.concatenate(search.best)).tolist()) == list(range(len(edges)))
 
 
+def plain_greedy(pairs) -> int:
+    """Roles of the greedy of the benchmark beside these tests."""
+    path = Path(__file__).parent / "benchmarks" / "mining.py"
+    spec = importlib.util.spec_from_file_location("benchmark_of_mining", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.plain_greedy(pairs)
+
+
 def test_without_time_the_roles_are_complete_and_the_bound_holds():
     pairs = planted(100, 100, 50, widest=12, most=15, seed=3)
     mined = mine_roles(pairs, deadline=0.0)
     check_roles(pairs, mined.roles, mined.memberships, mined.certificate)
+    assert mined.late
     assert 1 <= len(mined.certificate) <= mined.bound <= 50
     assert mined.proved == (mined.bound == mined.count)
+    assert mined.count <= plain_greedy(pairs)
+
+
+def test_work_is_counted_not_timed(monkeypatch):
+    pairs = planted(100, 100, 50, widest=12, most=15, seed=3)
+    monkeypatch.setitem(EFFORTS, "quick", (2e5, 1e9))
+    one = mine_roles(pairs, effort="quick")
+    now = itertools.count()
+    monkeypatch.setattr("flowanalysis.planning.clock.time.monotonic", lambda: float(next(now)))
+    other = mine_roles(pairs, effort="quick")
+    assert same(one, other)
+    assert (one.bound, one.late, other.late) == (other.bound, False, False)
 
 
 @pytest.mark.parametrize("stage", ["kernel.Kernel.reduce", "generation.Search.run", "generation.Search._price"])
@@ -148,8 +179,26 @@ def test_an_interrupt_returns_the_best_so_far(monkeypatch, stage):
     pairs = planted(100, 100, 50, widest=12, most=15, seed=3)
     mined = mine_roles(pairs)
     check_roles(pairs, mined.roles, mined.memberships, mined.certificate)
+    assert mined.late
     assert mined.bound <= 50
-    assert not mined.proved
+
+
+@pytest.mark.parametrize("moment", [4, 12])
+def test_an_interrupt_in_the_middle_keeps_what_was_found(monkeypatch, moment):
+    pairs = planted(200, 200, 100, widest=30, most=8, seed=1)
+    grow, calls = tiles.Tiler._grow, itertools.count()
+
+    def interrupted(self, *args):
+        if next(calls) == moment:
+            raise KeyboardInterrupt
+        return grow(self, *args)
+
+    monkeypatch.setattr("flowanalysis.planning.tiles.Tiler._grow", interrupted)
+    mined = mine_roles(pairs)
+    assert next(calls) == moment + 1  # nothing is grown after it
+    assert mined.late
+    assert mined.bound <= 100
+    assert mined.bound <= mined.count < plain_greedy(pairs)
 
 
 def test_shrinking_keeps_the_number_and_loses_weight(corpus, monkeypatch):

@@ -17,6 +17,9 @@ def check_roles(
     roles: pd.DataFrame,
     memberships: pd.DataFrame,
     certificate: pd.DataFrame | None = None,
+    *,
+    count: int | None = None,
+    bound: int | None = None,
 ) -> None:
     """Raise unless roles and memberships give every row exactly its columns.
 
@@ -30,11 +33,15 @@ def check_roles(
         Columns ``row``, ``role``.
     certificate : DataFrame, optional
         Columns ``row``, ``column``: assignments of which no two can share a role, so that no solution has fewer roles.
+    count : int, optional
+        The number of roles as it is claimed.
+    bound : int, optional
+        The claim that no solution has fewer roles: not below what the certificate shows, not above the roles here.
 
     Raises
     ------
     PlanError
-        With the first assignment that is missing, in excess, or wrong in the certificate.
+        With the first assignment that is missing, in excess, or wrong in the certificate, or with the wrong number.
 
     Examples
     --------
@@ -54,6 +61,7 @@ def check_roles(
     _refuse_omission(given, reached)
     if certificate is not None:
         _refuse_certificate(given, certificate)
+    _refuse_numbers(len(grant.rows), 0 if certificate is None else len(certificate), count, bound)
 
 
 class _Matrix:
@@ -134,3 +142,11 @@ def _refuse_certificate(given: _Matrix, certificate: pd.DataFrame) -> None:
             f"The certificate's {names[first[at]]!r} and {names[second[at]]!r} can share a role "
             f"({int(wrong.sum())} such pairs)."
         )
+
+
+def _refuse_numbers(found: int, shown: int, count: int | None, bound: int | None) -> None:
+    """What is claimed about the number of roles agrees with the roles and the certificate."""
+    if count is not None and count != found:
+        raise PlanError(f"{count} roles are claimed, {found} are there.")
+    if bound is not None and not shown <= bound <= found:
+        raise PlanError(f"The bound {bound} is not between the certificate's {shown} and the {found} roles.")

@@ -23,11 +23,12 @@ from flowanalysis.planning.tiles import Tiler
 EPS = 1e-6
 SEEDS = 200  # starts of the greedy pricing
 KEPT = 60  # and the most cliques taken from it at a time
-TILING = 0.4  # share of the work after which no other cover of tiles is begun
-STARTS = 3  # covers made of tiles from nothing
+IMPROVING = 0.3  # share of the work left for covers made of tiles
+GRACE = 2e6  # work that a cover made of tiles may take even if the time is over: it beats the greedy by far
+STARTS = 2  # such covers from nothing
 REPAIRS = 30  # times that a part of the best cover is made anew
 APIECE = 15  # roles in such a part
-GENERATING = 0.75  # share of the work after which whole roles are sought among the known ones
+GENERATING = 0.5  # share of the work left that one go at generating roles takes
 ORDERS = 8  # trials for the first set of assignments that lie apart
 
 
@@ -59,18 +60,20 @@ class Search:
 
     def run(self) -> None:
         """Work until the bound meets the best cover, the work is done, or nothing more can be found."""
-        self._tile(self.clock.part(TILING))
+        tiler = Tiler(self.component, self.rng, self.clock)
+        if self.bound < len(self.best):
+            self._cover_with(tiler, [])
+        self._generate(self.clock.part(GENERATING))
+        self._improve(tiler, self.clock.part(IMPROVING))
         self._generate(self.clock.part(GENERATING))
         if self.bound < len(self.best):
             roles = self.master.whole(self.clock, fewer_than=len(self.best))
             if roles is not None:
                 self.keep(roles)
 
-    def _tile(self, clock: Clock) -> None:
-        """Cover with large tiles, a few times over, then replace what can be replaced by fewer."""
-        tiler = Tiler(self.component, self.rng, clock)
-        self._cover_with(tiler, [])
-        for trial in range(1, STARTS + REPAIRS):
+    def _improve(self, tiler: Tiler, clock: Clock) -> None:
+        """Cover with large tiles anew, then replace parts of the best cover by fewer roles."""
+        for trial in range(STARTS + REPAIRS):
             if self.bound < len(self.best) and clock.keep_going():
                 self._cover_with(tiler, [] if trial < STARTS else self._all_but_some())
 
@@ -79,13 +82,13 @@ class Search:
         open_ = np.ones(len(self.component), dtype=bool)
         for members in roles:
             open_[members] = False
-        roles = list(roles)
+        roles, before = list(roles), self.clock.ledger.spent
         try:
             for taken, grown in tiler.rounds(open_):
                 roles += taken
                 for members in grown:
                     self.master.add(members, idle=True)
-                if not tiler.clock.in_time():
+                if not self.clock.in_time() and self.clock.ledger.spent > before + GRACE:
                     break
         finally:  # also on an interrupt
             self.keep(roles + self.component.greedy(open_), equal=True)

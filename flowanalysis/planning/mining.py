@@ -132,7 +132,7 @@ def mine_roles(
     roles, bound, apart = _solve(relation, clock, work, progress=bool(progress))
     frames = _frames(relation, roles, apart, row_keys, column_keys)
     clock.stage("frames")
-    check_roles(pairs, frames["roles"], frames["memberships"], frames["certificate"])
+    check_roles(pairs, *frames.values(), count=len(roles), bound=bound)
     clock.stage("check")
     return Mined(**frames, bound=bound, proved=bound == len(roles), seconds=clock.stages, late=clock.late)
 

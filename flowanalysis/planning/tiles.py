@@ -64,21 +64,34 @@ class Tiler:
         list, list
             Tiles taken into the cover in this round, and all that were grown.
         """
-        component = self.component
+        waiting: list[tuple[int, Members]] = []  # grown before, and nothing taken from them since
         while open_.any():
-            left = np.flatnonzero(open_)
-            seeds = left if len(left) <= SEEDS else self.rng.choice(left, SEEDS, replace=False)
-            weights = self._as_numbers(component.rows[left], component.columns[left])
-            grown = [component.within(*tile) for tile in self._grow(weights, seeds)]
-            worth = np.array([np.count_nonzero(open_[members]) for members in grown])
-            taken = []
-            for tile in np.argsort(-worth, kind="stable").tolist():
-                if worth[tile] < WORTH * worth.max():
-                    break
-                if np.count_nonzero(open_[grown[tile]]) == worth[tile]:  # no better one has taken anything from it
-                    open_[grown[tile]] = False
-                    taken.append(grown[tile])
+            grown = self._fresh(open_, waiting)
+            waiting += [(np.count_nonzero(open_[members]), members) for members in grown]
+            waiting.sort(key=lambda tile: -tile[0])
+            least = WORTH * waiting[0][0]
+            taken, kept = [], []
+            for worth, members in waiting:
+                if np.count_nonzero(open_[members]) != worth:  # a better one has taken something from it
+                    continue
+                if worth < least:
+                    kept.append((worth, members))
+                    continue
+                open_[members] = False
+                taken.append(members)
+            waiting = kept
             yield taken, grown
+
+    def _fresh(self, open_: np.ndarray, waiting: list[tuple[int, Members]]) -> list[Members]:
+        """Tiles grown from uncovered assignments, those first that lie in no waiting tile."""
+        left = np.flatnonzero(open_)
+        outside = open_.copy()
+        for _, members in waiting:
+            outside[members] = False
+        free = np.flatnonzero(outside) if outside.any() else left
+        seeds = free if len(free) <= SEEDS else self.rng.choice(free, SEEDS, replace=False)
+        weights = self._as_numbers(self.component.rows[left], self.component.columns[left])
+        return [self.component.within(*tile) for tile in self._grow(weights, seeds)]
 
     def _grow(self, weights: np.ndarray | csr_array, seeds: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """Heavy tiles around each of these assignments, as flags of rows and of columns."""
