@@ -96,9 +96,10 @@ class _Merging:
 
     def __init__(self, part: Part, groups: Sequence[Group]) -> None:
         width, rules = len(part.rules.weights), part.rules
-        self.weights = np.asarray(rules.weights, float)
-        self.rights = np.array([_ones(g.rights, width) for g in groups]).reshape(-1, width)
-        self.people = np.array([_people(g, width) for g in groups]).reshape(-1, width)
+        # Single precision is exact for what is compared here: small weights times numbers of people.
+        self.weights = np.asarray(rules.weights, np.float32)
+        self.rights = np.array([_ones(g.rights, width) for g in groups], np.float32).reshape(-1, width)
+        self.people = np.array([_people(g, width) for g in groups], np.float32).reshape(-1, width)
         self.open = self.people * (1 - self.rights) * self.weights
         self.load = np.array([(g.flows, g.requests) for g in groups], float).reshape(-1, 2)
         self.most = np.array([rules.most_flows, rules.most_requests]) + NEAR
@@ -107,6 +108,7 @@ class _Merging:
         over = (self.load[:, None] + self.load[None, :] > self.most).any(axis=2)
         self.cost = np.where(self.barred | over, np.inf, one_way + one_way.T)
         self.near = self.cost.argmin(axis=1) if len(groups) else np.empty(0, int)
+        self.dead, self.gone = np.zeros(len(groups), bool), 0
 
     def step(self) -> float | None:
         """Merge the cheapest pair and tell its cost; None when no pair may be merged."""
@@ -117,7 +119,20 @@ class _Merging:
         if least[first] == np.inf:
             return None
         self._merge(*sorted((first, int(self.near[first]))))
+        self.gone += 1
+        if self.gone > len(self.near) // 3:
+            self._shrink()
         return float(least[first])
+
+    def _shrink(self) -> None:
+        """Forget groups that were merged into others."""
+        alive = np.flatnonzero(~self.dead)
+        for name in ("rights", "people", "open", "load", "dead"):
+            setattr(self, name, getattr(self, name)[alive])
+        for name in ("barred", "cost"):
+            setattr(self, name, getattr(self, name)[np.ix_(alive, alive)])
+        self.near = self.cost.argmin(axis=1)
+        self.gone = 0
 
     def _merge(self, keep: int, gone: int) -> None:
         """One group takes in another, which is barred from everything from then on."""
@@ -126,8 +141,8 @@ class _Merging:
         self.load[keep] += self.load[gone]
         self.open[keep] = self.people[keep] * (1 - self.rights[keep]) * self.weights
         self.barred[keep] |= self.barred[gone]
-        self.barred[gone] = True
-        self.barred[:, gone] = True
+        self.barred[gone] = self.barred[:, gone] = True
+        self.dead[gone] = True
         self.barred[:, keep] = self.barred[keep]
         row = self.rights @ self.open[keep] + self.open @ self.rights[keep]
         row[self.barred[keep] | (self.load + self.load[keep] > self.most).any(axis=1)] = np.inf

@@ -16,13 +16,13 @@ from flowanalysis.planning.units import NEAR, Group, Part
 
 __all__ = ["Partition", "partition"]
 
-LISTED = 30_000  # largest groups of one part that are listed before the exact search is given up
-TRIES = 300_000  # tests of a unit against a group in that listing
+LISTED = 120_000  # largest groups listed before the exact search is given up; shared out by the size of the parts
+TRIES = 600_000  # tests of a unit against a group in that listing, likewise; ten times as many where pairs decide
 EVERY = 4_000  # up to so many feasible groups the least exposure is searched exactly too
 WIDE = 400  # more units than this are never tried exactly
 NODES = 500  # of the branch and bound over the largest groups
-STEPS = 6_000_000  # tests of a unit against a group in the local search of all parts together
-STARTS = 40  # cliques tried for the bound
+STEPS = 60_000_000  # tests of a unit against a group in the local search of all parts together
+STARTS = 8  # cliques tried for the bound
 
 Tick = Callable[[int], object]
 
@@ -62,24 +62,95 @@ def partition(parts: Sequence[Part], *, steps: int = STEPS, tick: Tick = lambda 
     """
     groups: list[Group] = []
     bound = 0
-    whole = sum(len(part.units) ** 2 for part in parts) or 1
-    for part in parts:
-        found, least = fewest(part, steps=steps * len(part.units) ** 2 // whole)
+    cut = [piece for part in parts for piece in pieces(part)]
+    whole = sum(len(part.units) ** 2 for part in cut)
+    for part in cut:
+        found, least = fewest(part, share=len(part.units) ** 2 / whole, steps=steps)
         groups += found
         bound += least
         tick(sum(len(unit.keys) for unit in part.units))
     return Partition(tuple(sorted(groups, key=lambda g: g.key)), bound)
 
 
-def fewest(part: Part, *, steps: int = STEPS) -> tuple[list[Group], int]:
-    """Few groups of one part, and their lower bound: by local search, exactly where that is not proved and can be."""
-    least = lower_bound(part)
-    groups = Search(insert(part), steps=steps).fewer(least)
-    if len(groups) > least and len(part.units) <= WIDE:
-        groups, least = exact(part, groups, least)
+def pieces(part: Part) -> list[Part]:
+    """The part cut where no unit of one piece can share with one of another: every group lies in one piece."""
+    everybody = (1 << len(part.units)) - 1
+    waiting, found = everybody, []
+    while waiting:
+        piece = edge = waiting & -waiting
+        while edge:
+            near = 0
+            for number in _ones(edge):
+                near |= everybody & ~part.clash[number]
+            edge = near & ~piece
+            piece |= near
+        found.append(piece)
+        waiting &= ~piece
+    if len(found) == 1:
+        return [part]
+    return [Part([part.units[n] for n in _ones(piece)], part.rules) for piece in found]
+
+
+def fewest(part: Part, *, share: float = 1.0, steps: int = STEPS) -> tuple[list[Group], int]:
+    """Few groups of one part, and their lower bound: by local search, exactly where that is not proved and can be.
+
+    `share` is the part of all effort that this part may take.
+    """
+    core, rest = kernel(part)
+    least = lower_bound(core)
+    groups = Search(insert(core), steps=int(steps * share)).fewer(least)
+    if len(groups) > least and len(core.units) <= WIDE:
+        groups, least = exact(core, groups, least, share=share)
+    if rest:
+        groups = _with_rest(part, core, groups, rest)
     if part.rules.excess_limit > 0:
         groups = thinnest(part, groups)
     return groups, least
+
+
+def kernel(part: Part) -> tuple[Part, list[int]]:
+    """The units that decide how many groups there are, and the others in the order in which they can be added.
+
+    Where pairs decide, a unit that clashes with nothing but what another one clashes with can follow that one.
+    """
+    if not part.pairwise:
+        return part, []
+    alive, left = (1 << len(part.units)) - 1, []
+    changed = True
+    while changed:
+        changed = False
+        for number in part.free:
+            if alive >> number & 1 and _follows(part, number, alive):
+                alive &= ~(1 << number)
+                left.append(number)
+                changed = True
+    if not left:
+        return part, []
+    return Part([part.units[n] for n in _ones(alive)], part.rules), left[::-1]
+
+
+def _follows(part: Part, number: int, alive: int) -> bool:
+    """True when some unit that may share with this one clashes with all that this one clashes with."""
+    against = part.clash[number] & alive
+    leaders = alive & ~part.clash[number] & ~(1 << number)
+    for other in _ones(against):
+        leaders &= part.clash[other]
+        if not leaders:
+            return False
+    return bool(leaders)
+
+
+def _with_rest(part: Part, core: Part, groups: Sequence[Group], rest: Sequence[int]) -> list[Group]:
+    """Groups of the core as groups of the part, each other unit where it fits, with its own kin if it can."""
+    place = {unit.key: number for number, unit in enumerate(part.units)}
+    whole = [Group(part, [place[core.units[m].key] for m in group.members]) for group in groups]
+    for number in rest:
+        home = best(number, whole)
+        if home is None:
+            whole.append(Group(part, [number]))
+        else:
+            home.add(number)
+    return whole
 
 
 def insert(part: Part) -> list[Group]:
@@ -243,13 +314,13 @@ def _ones(mask: int) -> list[int]:
     return np.flatnonzero(np.unpackbits(packed, bitorder="little")).tolist()
 
 
-def exact(part: Part, groups: list[Group], least: int) -> tuple[list[Group], int]:
+def exact(part: Part, groups: list[Group], least: int, *, share: float = 1.0) -> tuple[list[Group], int]:
     """The fewest groups by a cover with largest ones, and the bound that this proves.
 
     A cover is enough, since every part of a feasible group is feasible. Where there are too many groups to list, what
     is known already is given back.
     """
-    columns = largest(part)
+    columns = largest(part, share=share)
     if columns is None:
         return groups, least
     found = _cover(part, columns, np.ones(len(columns)))
@@ -272,18 +343,18 @@ def thinnest(part: Part, groups: list[Group]) -> list[Group]:
     return settle(groups)
 
 
-def largest(part: Part) -> list[list[int]] | None:
+def largest(part: Part, *, share: float = 1.0) -> list[list[int]] | None:
     """Feasible groups among which are all that cannot grow; None when there are too many."""
     found: list[list[int]] = []
     stack = _beginnings(part)
-    tries = 0
+    most, tries = share * LISTED, share * TRIES * (10 if part.pairwise else 1)
     while stack:
         group, later, earlier = stack.pop()
-        tries += len(later) + len(earlier)
+        tries -= len(later) + len(earlier)
         # What does not fit a group fits no larger one.
         later = [n for n in later if group.fits(n)]
         earlier = [n for n in earlier if group.fits(n)]
-        if len(found) > LISTED or tries > TRIES:
+        if len(found) > most or tries < 0:
             return None
         if part.loose and _dominated(part, group, later, earlier):
             continue

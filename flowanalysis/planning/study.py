@@ -75,7 +75,7 @@ def study(tenant: Tenant, policy: Policy, *, excess_limit: float) -> Study:
         most_requests=policy.caps["requests_paid"],
     )
     principal = _principals(wanted.uses)
-    units = _units(flows[flows["planned"]], wanted, wishes.pins, principal, policy)
+    units = _units(flows[flows["planned"]], wanted, wishes, principal, policy)
     units, contradicting = pinned_units(units, rules)
     problems = [
         *wishes.problems,
@@ -98,10 +98,13 @@ def flow_of(key: str) -> Flow:
 
 
 def _units(
-    flows: pd.DataFrame, wanted: Wants, pins: Mapping[Flow, str], principal: Mapping[Flow, str], policy: Policy
+    flows: pd.DataFrame, wanted: Wants, wishes: Constraints, principal: Mapping[Flow, str], policy: Policy
 ) -> list[Unit]:
     needs, reach = wanted.needs(), wanted.reach()
     apart = policy.planning["service_principals"] == "require"
+    banned: dict[Flow, list[str]] = {}
+    for flow, account in wishes.forbidden:
+        banned.setdefault(flow, []).append(account)
     units = []
     for row in flows.itertuples(index=False):
         flow = (row.environment_id, row.flow_id)
@@ -116,7 +119,8 @@ def _units(
                 editors=int(row.editors),
                 flows=int(bool(row.counted)),
                 requests=0.0 if pd.isna(row.requests) else float(row.requests),
-                pin=pins.get(flow, ""),
+                pin=wishes.pins.get(flow, ""),
+                banned=frozenset(banned.get(flow, ())),
                 kin=row.department,
             )
         )

@@ -9,6 +9,7 @@ from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.identities import matches
 from flowanalysis.analysis.owners import owners
 from flowanalysis.codes import pair
+from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy
 from flowanalysis.register import members, named_purpose, purposes
 from flowanalysis.schema import COUNT, FLAG, TEXT
@@ -68,7 +69,7 @@ def _by_flow(flows: pd.DataFrame, values: pd.Series) -> pd.Series:
 
 
 def _named(ids: pd.Series, names: pd.Series) -> pd.Series:
-    return ids.map(names).astype(TEXT).fillna(ids)
+    return text_by(ids, names).fillna(ids)
 
 
 def boundaries(tenant: Tenant, policy: Policy) -> pd.Series:
@@ -85,16 +86,15 @@ def _left(tenant: Tenant, policy: Policy, flows: pd.DataFrame, uses: pd.DataFram
     """Why flows are left out; NA for those that are planned."""
     rules = policy.business_flows
     running = flows["state"].isin(rules["states"]) | flows["state"].isna() | (flows["state"] == "Unknown")
-    sku = flows["environment_id"].map(
-        tenant.environments.drop_duplicates("environment_id").set_index("environment_id")["sku"]
-    )
+    places = tenant.environments.drop_duplicates("environment_id").set_index("environment_id")
+    sku = text_by(flows["environment_id"], places["sku"])
     read = flows["has_definition"].fillna(False).astype(bool)
     for rows in (tenant.needs, tenant.steps):
         read |= _by_flow(flows, rows.drop_duplicates(KEY).set_index(KEY)[rows.columns[2]]).notna()
     storing = _by_flow(flows, uses.groupby(KEY).size()).notna()
     reasons = (
-        ("definition_not_read", ~read),
         ("no_connection", ~storing),
+        ("definition_not_read", ~read),
         ("personal_environment", sku.isin(rules["personal_skus"])),
         ("not_running", ~running),
         ("other_kind", flows["kind"].notna() & (flows["kind"] != "cloud")),
@@ -128,20 +128,20 @@ def _departments(tenant: Tenant, flows: pd.DataFrame, main: pd.Series) -> pd.Ser
     people = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["department"].dropna()
     listed = tenant.flow_owners
     listed = listed[listed["role"].isin(["Owner", "CanEdit"])].sort_values([*KEY, "principal_id"])
-    listed = listed.assign(department=listed["principal_id"].map(people)).dropna(subset="department")
+    listed = listed.assign(department=text_by(listed["principal_id"], people)).dropna(subset="department")
     beside = _by_flow(flows, listed.drop_duplicates(KEY).set_index(KEY)["department"])
     register = tenant.register
-    answer = pd.Series(members(tenant, register["owner"]).map(people).array, index=members(tenant, register["account"]))
+    answer = text_by(members(tenant, register["owner"]), people).set_axis(members(tenant, register["account"]))
     answer = answer[answer.index.notna() & ~answer.index.duplicated()]
-    own = flows["owner_id"].map(people).astype(TEXT)
-    return own.fillna(beside.astype(TEXT)).fillna(main.map(answer).astype(TEXT)).fillna("")
+    own = text_by(flows["owner_id"], people)
+    return own.fillna(beside.astype(TEXT)).fillna(text_by(main, answer)).fillna("")
 
 
 def _purposes(tenant: Tenant, policy: Policy, flows: pd.DataFrame, main: pd.Series, department: pd.Series) -> pd.Series:
     """Purpose of the account behind the flow; where that has none, by the flow's own name and department."""
     unknown = str(policy.purposes["unknown"])
     accounts = pd.Series(main.dropna().unique(), dtype=TEXT)
-    by_account = main.map(purposes(tenant, policy, accounts).set_axis(accounts)).astype(TEXT).fillna(unknown)
+    by_account = text_by(main, purposes(tenant, policy, accounts).set_axis(accounts)).fillna(unknown)
     words = flows["display_name"].fillna(flows["flow_id"]) + " " + department
     by_name = pd.Series(named_purpose(policy, words.astype(TEXT)), index=flows.index, dtype=TEXT)
     return by_account.where(by_account != unknown, by_name)

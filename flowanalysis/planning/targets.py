@@ -76,7 +76,7 @@ def _privileged(tenant: Tenant, account: pd.Series) -> pd.Series:
     codes = tenant.codes.principals.codes(account)
     tiers = account_tiers(tenant, of=reach(tenant.codes, codes)).dropna(subset="tier")
     high = tiers[tiers["tier"] <= 1].set_index("account_id")["name"]
-    return ("holds the role " + account.map(high).astype(TEXT)).astype(TEXT)
+    return ("holds the role " + text_by(account, high)).astype(TEXT)
 
 
 def _places(tenant: Tenant, policy: Policy, account: pd.Series) -> list[tuple[str, ...]]:
@@ -179,7 +179,8 @@ def covered(tenant: Tenant, demands: Sequence[Demand], wants: Wants, held: Holdi
     rights = wants.rights
     place = tenant.codes.resources.codes(rights["resource"])
     rank = np.where(rights["state"] == "known", rights["level"].map(RANKS).to_numpy(np.int64), 0)
-    pairs = np.array([(d, b) for d, demand in enumerate(demands) for b in demand.rights if rank[b]]).reshape(-1, 2)
+    pairs = np.array([(d, b) for d, demand in enumerate(demands) for b in demand.rights if rank[b]], np.int64)
+    pairs = pairs.reshape(-1, 2)
     found = np.zeros((len(demands), held.found.levels.shape[0]))
     for level in range(1, 5):
         at = pairs[rank[pairs[:, 1]] == level]

@@ -48,6 +48,8 @@ class Unit:
         Requests per 24 hours.
     pin : str
         Account that it must stay on; empty for free.
+    banned : frozenset of str
+        Accounts that it must not run as.
     kin : str
         Department: decides between equal groups, so that people's structure is kept.
     same : tuple of str
@@ -62,6 +64,7 @@ class Unit:
     flows: int = 1
     requests: float = 0.0
     pin: str = ""
+    banned: frozenset[str] = frozenset()
     kin: str = ""
     same: tuple[str, ...] = ()
 
@@ -138,7 +141,7 @@ def collapse(units: Iterable[Unit], rules: Rules) -> list[Unit]:
     """Units of equal needs as one, as far as the caps allow: together they reach no more than alone."""
     alike: dict[tuple, list[list[Unit]]] = {}
     for unit in sorted(units, key=lambda u: (u.kin, u.key)):
-        stacks = alike.setdefault((unit.part, unit.pin, unit.needs, unit.reach), [])
+        stacks = alike.setdefault((unit.part, unit.pin, unit.banned, unit.needs, unit.reach), [])
         fitting = (s for s in stacks if not rules.conflicting(unit.needs) and _within_caps([*s, unit], rules))
         stack = next(fitting, None)
         stacks.append([unit]) if stack is None else stack.append(unit)
@@ -239,6 +242,11 @@ def _clashes(units: Sequence[Unit], rules: Rules) -> list[int]:
         over |= np.outer(one, other) | np.outer(other, one)
     pins = np.array([u.pin for u in units], object)
     over |= (pins[:, None] != pins[None, :]) & (pins != "")[:, None] & (pins != "")[None, :]
+    for number, unit in enumerate(units):
+        if unit.banned:
+            hit = np.isin(pins, list(unit.banned))
+            over[number] |= hit
+            over[:, number] |= hit
     for values, most in (("flows", rules.most_flows), ("requests", rules.most_requests)):
         size = np.array([getattr(u, values) for u in units], float)
         over |= size[:, None] + size[None, :] > most + NEAR
