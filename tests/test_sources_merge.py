@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowanalysis import reference, schema
+from flowanalysis import reference, schema, sources
+from flowanalysis.sources.coverage import coverage
 from flowanalysis.sources.merge import CONFLICTS, Part, codes, merge, trust
 
 NEW, OLD = pd.Timestamp("2026-10-31", tz="UTC"), pd.Timestamp("2026-10-01", tz="UTC")
@@ -51,6 +55,7 @@ def test_the_trusted_source_wins_and_the_other_is_listed(turned):
         "kept_source": "graph users",
         "dropped": "CoE",
         "dropped_source": "coe makers",
+        "count": 1,
     }
 
 
@@ -108,7 +113,9 @@ def test_owner_and_its_evidence_come_from_one_source():
 def test_a_flood_of_conflicts_is_listed_up_to_a_limit():
     ids = [f"u{n}" for n in range(CONFLICTS + 5)]
     parts = [part([person(i, department=d) for i in ids], s) for d, s in (("x", "graph users"), ("y", "coe makers"))]
-    assert len(merge("identities", parts).conflicts) == CONFLICTS
+    found = merge("identities", parts).conflicts
+    assert len(found) == CONFLICTS + 1
+    assert found["count"].sum() == CONFLICTS + 5
 
 
 def test_every_order_of_trust_names_columns_that_exist():
@@ -153,3 +160,21 @@ def test_merging_is_fast_enough_for_many_small_files():
     parts = [part([person(f"u{n}")]) for n in range(300)]
     assert len(merge("identities", parts).frame) == 300
     assert np.sum(merge("identities", parts * 2).duplicates) == 300
+
+
+def test_a_list_of_conflicts_that_is_cut_counts_the_rest_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("flowanalysis.sources.merge"), "CONFLICTS", 3)
+    users = [{"id": f"u{n}", "userPrincipalName": f"u{n}@c.example", "displayName": f"U {n}"} for n in range(8)]
+    graph = {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users", "value": users}
+    (tmp_path / "users.json").write_text(json.dumps(graph))
+    portal = "User principal name,Display name,Object ID,Block credential\n"
+    portal += "".join(f"u{n}@c.example,Other {n},u{n},False\n" for n in range(8))
+    (tmp_path / "portal.csv").write_text(portal)
+    tenant = sources.read(tmp_path).tenant()
+    names = tenant.conflicts[tenant.conflicts["column"] == "display_name"]
+    assert len(names) == 4
+    assert names["count"].sum() == 8
+    said = "8 values of identities told otherwise by another source, 3 are listed"
+    assert tenant.collection_log["message"].str.contains(said, regex=False).sum() == 1
+    assert sources.inspect(tmp_path)["missing"].str.contains(said, regex=False).sum() == 1
+    assert coverage(tenant)["incomplete"].str.contains(said, regex=False).any()

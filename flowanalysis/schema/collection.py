@@ -42,6 +42,7 @@ TABLES = (
         kept_source text source trusted
         dropped text value not kept
         dropped_source text other source
+        count count values that the row stands for: 1; of a list that was cut, the last row stands for all not listed
     """,
     ),
 )

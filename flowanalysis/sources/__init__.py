@@ -21,7 +21,7 @@ from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
 from flowanalysis.sources import collection, files, keys, lines, settle
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
-from flowanalysis.sources.merge import Merged, Part, merge
+from flowanalysis.sources.merge import Merged, Part, cut, merge
 from flowanalysis.sources.pages import pages
 from flowanalysis.tenant import Tenant
 
@@ -108,6 +108,7 @@ class Harvest:
         frames = settle.settled(merged, unified)
         told = [m.conflicts for m in merged.values() if len(m.conflicts)]
         frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
+        _tell_cut(log, cut(frames["conflicts"]))
         frames["collection_log"] = schema.frame("collection_log", log)
         frames["rejected"] = schema.frame("rejected", self.rejected)
         return frames
@@ -329,6 +330,13 @@ def _close_chains(harvest: Harvest, chains: dict[int, str]) -> None:
             entry["message"] = "; ".join(filter(None, (said, entry["message"])))
 
 
+def _tell_cut(log: list[dict[str, Any]], said: dict[str, str]) -> None:
+    """Say of a table whose conflicts are not all listed so in its first line of the log."""
+    for entry in log:
+        if words := said.pop(entry["table"], ""):
+            entry["message"] = "; ".join(filter(None, (words, entry["message"])))
+
+
 def inspect(*paths: str | Path) -> pd.DataFrame:
     """What each file was recognised as, what it gave, and what is missing.
 
@@ -338,13 +346,14 @@ def inspect(*paths: str | Path) -> pd.DataFrame:
         One row a file: file, recognised (empty when nobody knows it), tables, rows, set_aside, reasons, missing.
     """
     harvest = _walk(paths, progress=False)
-    rows = [_inspected(harvest, name, shape) for name, shape in harvest.shapes.items()]
+    log = harvest.frames["collection_log"].to_dict("records") if harvest.parts else harvest.log
+    rows = [_inspected(harvest, log, name, shape) for name, shape in harvest.shapes.items()]
     columns = ["file", "recognised", "tables", "rows", "set_aside", "reasons", "missing"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _inspected(harvest: Harvest, name: str, shape: str) -> dict[str, Any]:
-    log = [e for e in harvest.log if e["file"] == name]
+def _inspected(harvest: Harvest, log: list[dict[str, Any]], name: str, shape: str) -> dict[str, Any]:
+    log = [e for e in log if e["file"] == name]
     aside = [r for r in harvest.rejected if r["file"] == name]
     counts: dict[str, int] = {}
     for entry in log:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flowanalysis import reference, schema
+from flowanalysis.sources.merge import cut
 from flowanalysis.tenant import Tenant
 
 COLUMNS = ["question", "answer", "missing", "incomplete", "export", "command"]
@@ -46,7 +47,17 @@ def coverage(tenant: Tenant) -> pd.DataFrame:
     ['none']
     """
     rows = [_answered(tenant, q.question, q.required.split(), q.wanted.split()) for q in _questions().itertuples()]
+    _tell_cut(tenant, rows)
     return pd.DataFrame(rows, columns=COLUMNS).astype(schema.TEXT)
+
+
+def _tell_cut(tenant: Tenant, rows: list[dict[str, str]]) -> None:
+    """Where sources disagree so often that the list was cut, every question about the table says so."""
+    for table, words in cut(tenant.conflicts).items():
+        for row, question in zip(rows, _questions().itertuples(), strict=True):
+            needs = {n.partition(".")[0].partition("~")[0] for n in f"{question.required} {question.wanted}".split()}
+            if table in needs:
+                row["incomplete"] = "; ".join(filter(None, (row["incomplete"], words)))
 
 
 def _questions() -> pd.DataFrame:

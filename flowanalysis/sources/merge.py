@@ -20,6 +20,8 @@ CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
 MANY = 100_000
 """Rows from which a first look by hashes pays."""
+MORE = "(more)"
+"""Key of the row that stands for the conflicts not listed."""
 # A row tells by these columns how new it is, where the export does not say when it was made.
 RECENCY = {"flows": "modified_at", "connections": "modified_at"}
 # Rows of one flow belong together: steps of two versions of a definition must not mix.
@@ -237,7 +239,8 @@ def _conflicts(
     differs = np.asarray(values.take(known) != values.take(kept), dtype=bool) & (part_of[known] != part_of[kept])
     sources = np.array([p.source for p in parts], dtype=object)
     differs &= sources[part_of[known]] != sources[part_of[kept]]
-    if not differs.any():
+    found = int(differs.sum())
+    if not found:
         return schema.empty("conflicts")
     losing, winning = known[differs][:CONFLICTS], kept[differs][:CONFLICTS]
     key = [both[c].array.take(winning).fillna("") for c in schema.table(name).key]
@@ -250,6 +253,20 @@ def _conflicts(
             "kept_source": sources[part_of[winning]],
             "dropped": pd.Series(values.take(losing)).astype("string").to_numpy(),
             "dropped_source": sources[part_of[losing]],
+            "count": 1,
         }
     )
+    if found > CONFLICTS:
+        more = {"table": name, "key": MORE, "column": column, "count": found - CONFLICTS}
+        rows = pd.concat([rows, pd.DataFrame([more])], ignore_index=True)
     return schema.frame("conflicts", rows)
+
+
+def cut(conflicts: pd.DataFrame) -> dict[str, str]:
+    """Tables with conflicts of which not all are listed, and what to say about them."""
+    told = {}
+    for name in conflicts["table"][conflicts["key"] == MORE].unique():
+        mine = conflicts[conflicts["table"] == name]
+        listed = int((mine["key"] != MORE).sum())
+        told[name] = f"{mine['count'].sum():,} values of {name} told otherwise by another source, {listed:,} are listed"
+    return told
