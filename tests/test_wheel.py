@@ -62,6 +62,8 @@ def content(folder: Path) -> dict[str, tuple[int, int]]:
 
 def start(python: Path, folder: Path, *arguments: str, **environment: str) -> subprocess.Popen:
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LC_", "LANG", "COV"))}
+    # others.pth lends the modules of the other packages; the pages of nbconvert lie beside them
+    plain["JUPYTER_PATH"] = str(Path(sys.prefix) / "share" / "jupyter")
     command = [python, "-m", "flowanalysis", *arguments]
     return subprocess.Popen(
         command, cwd=folder, env=plain | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
