@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 import rooms
 
@@ -93,3 +94,70 @@ def test_there_are_twenty_eight_rules_and_each_advice_has_one():
     advice = ["OWN", "CON", "PRV", "GAP", "DRF", "SVC", "LIM", "OVL", "SEC", "LEG"]
     assert len(RULES) == 28
     assert [family for family in advice if not any(r.startswith(f"{family}-") for r in RULES)] == []
+
+
+# A value far enough from the default to be felt, for every threshold; the demo feels those without a tenant of its own.
+FELT = {
+    "OWN-2.owners": 5,
+    "OWN-3.premium_days": 30,
+    "OWN-5.group_counts": False,
+    "CON-2.idle_days": 0,
+    "CON-4.accounts": 5,
+    "CON-5.group_members": 2,
+    "PRV-1.tier": 0,
+    "PRV-2.gains": 100,
+    "PRV-2.share": 2.0,
+    "PRV-2.tier": 0,
+    "GAP-1.rights": 100,
+    "SVC-3.flows": 100,
+    "SVC-5.review_grace_days": 50,
+    "LIM-1.share": 2.0,
+    "OVL-1.containment": 2.0,
+    "OVL-1.rights": 100,
+    "OVL-2.excess": 0,
+}
+
+
+def small(name: str) -> Tenant | None:
+    """A tenant in which a threshold is felt that the demo does not feel."""
+    premium = [{"connector_id": "shared_office365", "environment_id": schema.NO_ENVIRONMENT, "tier": "Premium"}]
+    team = [{"group_id": "all", "member_id": f"m{i}", "relation": "member"} for i in range(3)]
+    share = [{"principal_id": "all", "principal_kind": "Group", "role": "CanView"}]
+    # an admin role that only the account holds, and so many rights beside it that its part is small
+    shared = [
+        {"principal_id": w, "resource_id": f"r{i}", "resource_kind": "x", "level": "read", "via": "direct"}
+        for i in range(9)
+        for w in ("svc", "ada")
+    ]
+    role = [{"principal_id": "svc", "role_template_id": "f28a1f50-f6e7-4571-818b-6a12f2af6b6c", "scope": "/"}]
+    return {
+        "OWN-3.premium_days": rooms.owned_by("off", "ada").replace(connectors=schema.frame("connectors", premium)),
+        "OWN-5.group_counts": rooms.owned_by("svc", ("team", "Group")),
+        "CON-5.group_members": rooms.build(connection_shares=share, memberships=team),
+        "PRV-2.tier": rooms.build(
+            needs=[], grants=shared, app_permissions=[], role_assignments=[{**role[0], "state": "active"}]
+        ),
+    }.get(name)
+
+
+@pytest.fixture(scope="module")
+def judged(months) -> dict[str, pd.DataFrame]:
+    """Findings under the default policy, by threshold; the demo's are made once."""
+    demo_found = find(months[demo.MONTHS[1]])
+    return {name: demo_found if small(name) is None else find(small(name)) for name in FELT}
+
+
+def test_every_threshold_of_the_policy_is_tried():
+    listed = {f"{rule}.{name}" for rule, section in load_policy().rules.items() for name in section}
+    assert {name for name in listed if not name.endswith(".enabled")} == set(FELT)
+
+
+@pytest.mark.parametrize("name", FELT)
+def test_a_changed_threshold_changes_its_rule_and_no_other(months, judged, name):
+    rule, _, threshold = name.partition(".")
+    tenant, before = small(name) or months[demo.MONTHS[1]], judged[name]
+    after = find(tenant, load_policy().with_threshold(rule, threshold, FELT[name]))
+    mine, theirs = (frame[frame["rule"] == rule].reset_index(drop=True) for frame in (before, after))
+    assert not mine.equals(theirs), "nobody feels it"
+    others = [frame[frame["rule"] != rule].reset_index(drop=True) for frame in (before, after)]
+    pd.testing.assert_frame_equal(*others)
