@@ -37,6 +37,7 @@ MODULES = (
     "coe",
     "powershell",
     "portals",
+    "m365csv",
     "roadrecon",
     "powerplatform",
     "dataverse",
@@ -47,14 +48,16 @@ SHAPES = (
     "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
     "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
     "Dataverse answers (workflows, connection references, system users, teams)",
-    "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip",
+    "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip; "
+    "plain properties also as `m365 … --output csv`",
     "flow packages and solutions (zip), and single flow definitions (JSON)",
     "PowerShell: Get-AdminFlow, -FlowOwnerRole, -PowerAppConnection, …RoleAssignment, -PowerAppEnvironment, "
     "-DlpPolicy, Get-MgUser, Get-MgGroup, as ConvertTo-Json or Export-Csv",
     "CoE Starter Kit tables (admin_*), CSV or JSON",
     "AzureHound JSON, ROADrecon database, Graph Data Connect (JSON lines or Parquet)",
     "Entra portal and Microsoft 365 admin centre users (CSV), Power Platform inventory (JSON or workbook)",
-    "own CSV: rights (who,resource,level,via) and register of service accounts (account,owner,purpose,…)",
+    "own CSV: rights (who,resource,level,via) and register of service accounts (account,owner,purpose,…); "
+    "exceptions of the policy are named, and belong into the policy",
 )
 
 

@@ -27,6 +27,7 @@ SOURCE = "own"
 Row = Mapping[str, Any]
 RIGHTS = {"who", "resource", "level"}
 REGISTER = {"account", "owner", "purpose"}
+EXCEPTIONS = {"approver", "reason", "until"}
 REGISTER_COLUMNS = ("kind", "owner", "deputy", "purpose", "allowed_rights", "environments", "licence")
 THING = ("resource_id", "kind", "display_name", "sensitivity", "parent_id")
 LEVELS = {"read", "write", "owner", "full"}
@@ -40,15 +41,22 @@ GUESSES = (
 
 
 def recognise(document: Document) -> str | None:
-    """The company's own rights or register, by its columns."""
+    """The company's own rights, register or exceptions, by their columns."""
     found = keys(document) if document.form in {"sheet", "json", "lines"} else frozenset()
     if found >= RIGHTS:
         return "rights on resources (own CSV)"
-    return "register of service accounts (own CSV)" if found >= REGISTER else None
+    if found >= REGISTER:
+        return "register of service accounts (own CSV)"
+    named = {"finding_id"} <= found or {"rule", "subject_id"} <= found
+    return "exceptions of the policy (own CSV)" if named and found >= EXCEPTIONS else None
 
 
 def read(document: Document) -> Iterator[Batch | Reject]:
     """Rows of the file; a line that says too little is set aside."""
+    if keys(document) >= EXCEPTIONS and not keys(document) & (RIGHTS | REGISTER):
+        message = "no export: accepted findings, read with the policy when findings are made, so nothing is loaded"
+        yield Batch(f"{SOURCE} exceptions", "", (), message=message)
+        return
     numbered = enumerate(records(document), 2)  # the header is line 1
     yield from judged(((n, folded(row)) for n, row in numbered), rights=keys(document) >= RIGHTS)
 

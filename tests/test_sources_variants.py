@@ -1,0 +1,152 @@
+"""The same rows in every wrapping: encodings, compressions, delimiters, pages, arrays and single objects."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import random
+import zipfile
+
+import pandas as pd
+import pytest
+
+from flowanalysis import sources
+
+USERS = [
+    {"id": f"u{n}", "userPrincipalName": f"ü{n}@c.example", "displayName": f"Ü {n}", "accountEnabled": n % 2 == 0}
+    for n in range(4)
+]
+FLOWS = [
+    {
+        "name": f"f{n}",
+        "id": f"/providers/Microsoft.ProcessSimple/environments/E1/flows/f{n}",
+        "type": "Microsoft.ProcessSimple/environments/flows",
+        "properties": {
+            "displayName": f"Flöw {n}",
+            "state": "Started",
+            "connectionReferences": {"shared_sql": {"id": "/apis/shared_sql", "connectionName": "c1"}},
+        },
+    }
+    for n in range(4)
+]
+ROWS = {"users": USERS, "flows": FLOWS}
+
+
+def zipped(data: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b.json", data)
+    return out.getvalue()
+
+
+WRAPPINGS = {
+    "page": lambda rows: json.dumps({"value": rows}).encode(),
+    "indented": lambda rows: json.dumps({"value": rows}, indent=4).encode(),
+    "CRLF": lambda rows: json.dumps({"value": rows}, indent=1).replace("\n", "\r\n").encode(),
+    "array": lambda rows: json.dumps(rows).encode(),
+    "lines": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "lines with blanks between": lambda rows: "\r\n\r\n".join(map(json.dumps, rows)).encode() + b"\r\n\r\n",
+    "glued": lambda rows: "".join(map(json.dumps, rows)).encode(),
+    "pages a line": lambda rows: "\n".join(json.dumps({"value": [r]}) for r in rows).encode(),
+    "array of pages": lambda rows: json.dumps([{"value": rows[:1]}, {"value": []}, {"value": rows[1:]}]).encode(),
+    "UTF-8 with mark": lambda rows: json.dumps({"value": rows}, ensure_ascii=False).encode("utf-8-sig"),
+    "UTF-16": lambda rows: json.dumps({"value": rows}, ensure_ascii=False).encode("utf-16"),
+    "UTF-16 without mark": lambda rows: json.dumps({"value": rows}, ensure_ascii=False).encode("utf-16-le"),
+    "Windows-1252": lambda rows: json.dumps({"value": rows}, ensure_ascii=False).encode("cp1252"),
+    "gzip": lambda rows: gzip.compress(json.dumps(rows).encode()),
+    "zip": lambda rows: zipped(json.dumps(rows).encode()),
+    "gzip in zip": lambda rows: zipped(gzip.compress(json.dumps(rows).encode())),
+    "other order of keys": lambda rows: json.dumps([dict(reversed(r.items())) for r in rows]).encode(),
+    "fields of tomorrow": lambda rows: json.dumps([{**r, "new": {"deep": [1]}, "@x": None} for r in rows]).encode(),
+}
+
+
+def read(path, data: bytes) -> dict[str, pd.DataFrame]:
+    path.write_bytes(data)
+    frames = sources.read(path).frames
+    assert frames["rejected"].empty
+    return {n: f for n, f in frames.items() if n not in {"collection_log", "rejected", "conflicts"}}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize("name", ROWS)
+def test_every_wrapping_gives_the_same_tables(tmp_path, name, wrapping):
+    one = read(tmp_path / "x", WRAPPINGS["page"](ROWS[name]))
+    two = read(tmp_path / "x", WRAPPINGS[wrapping](ROWS[name]))
+    assert one.keys() == two.keys()
+    for table in one:
+        pd.testing.assert_frame_equal(one[table], two[table])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_single_object_is_one_row(tmp_path, name):
+    path = tmp_path / "x"
+    path.write_text(json.dumps(ROWS[name][0]))
+    frames = sources.read(path).frames
+    assert len(frames["identities" if name == "users" else "flows"]) == 1
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("first", ["", "#TYPE System.Management.Automation.PSCustomObject\r\n", "sep={}\r\n"])
+def test_every_dialect_of_a_table_gives_the_same_rows(tmp_path, delimiter, encoding, first):
+    columns = ["UserPrincipalName", "Id", "DisplayName", "AccountEnabled", "Extra"]
+    random.Random(delimiter + encoding).shuffle(columns)
+    cells = {
+        "UserPrincipalName": "ü1@c.example",
+        "Id": "00123",
+        "DisplayName": '"Größe, ""A""; B"',
+        "AccountEnabled": "False",
+        "Extra": "NA",
+    }
+    text = first.format(delimiter) + delimiter.join(columns) + "\r\n"
+    text += delimiter.join(cells[c] for c in columns) + "\r\n"
+    (row,) = read(tmp_path / "x", text.encode(encoding))["identities"].to_dict("records")
+    assert row["identity_id"] == "00123"
+    assert row["display_name"] == 'Größe, "A"; B'
+    assert row["account_enabled"] is False
+
+
+def test_csv_of_the_command_line_has_the_rows_of_its_json(tmp_path):
+    flow = "/providers/Microsoft.ProcessSimple/environments/Default-1/flows/F1"
+    (tmp_path / "flows").write_text(
+        f"name,id,type,displayName\nF1,{flow},Microsoft.ProcessSimple/environments/flows,N\n"
+    )
+    (tmp_path / "users").write_text(
+        "id,displayName,userPrincipalName,mail,accountEnabled\nU1,Ann,a@c.example,,1\nU2,B,b@c.example,,\n"
+    )
+    (tmp_path / "groups").write_text('id,displayName,groupTypes,securityEnabled,mailEnabled\nG1,G,"[""Unified""]",,1\n')
+    harvest = sources.read(tmp_path)
+    frames = harvest.frames
+    assert frames["flows"].loc[0, ["environment_id", "flow_id", "display_name"]].tolist() == ["default-1", "f1", "N"]
+    people = frames["identities"].set_index("identity_id")["account_enabled"]
+    assert people["u1"]
+    assert pd.isna(people["u2"])
+    assert frames["groups"].loc[0, "kind"] == "m365"
+    assert frames["collection_log"]["message"].str.contains("use --output json").all()
+
+
+def test_exceptions_are_named_for_what_they_are(tmp_path):
+    (tmp_path / "x").write_text("rule,subject_id,approver,reason,until\nSEC-3,f1,a@c.example,audit,2027-03-31\n")
+    (tmp_path / "users").write_text(json.dumps(USERS))
+    found = sources.inspect(tmp_path).set_index("file").loc["x"]
+    assert found["recognised"] == "exceptions of the policy (own CSV)"
+    assert found["set_aside"] == 0
+    assert "read with the policy" in found["missing"]
+
+
+def test_an_empty_answer_counts_as_collected(tmp_path):
+    url = "https://graph.microsoft.com/v1.0/$metadata#groups"
+    (tmp_path / "x").write_text(json.dumps({"@odata.context": url, "value": []}))
+    tenant = sources.read(tmp_path).tenant()
+    assert tenant.has("groups")
+    assert tenant.groups.empty
+
+
+def test_a_link_that_was_left_over_makes_the_list_incomplete(tmp_path):
+    link = "https://graph.microsoft.com/v1.0/users?$skiptoken=x"
+    (tmp_path / "x").write_text(json.dumps({"value": USERS, "@odata.nextLink": link}))
+    log = sources.read(tmp_path).frames["collection_log"]
+    assert log["next_link"].all()
+    assert log["complete"].eq(False).all()
