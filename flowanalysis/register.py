@@ -77,6 +77,9 @@ def read(path: str | Path) -> pd.DataFrame:
 def _rows(records: list[dict[str, Any]], where: str) -> pd.DataFrame:
     seen: dict[str, int] = {}
     for number, record in enumerate(records, start=2):
+        if any(extra.strip() for extra in record.pop(None, [])):  # type: ignore[call-overload]
+            what, remedy = "more cells than the head has", "Put texts that hold the separator in quotes"
+            raise PolicyError(what, where=f"{where}, line {number}", remedy=remedy)
         for column, value in record.items():
             record[column] = unguarded((value or "").strip()) or None
         account = (record["account"] or "").lower()

@@ -215,7 +215,9 @@ def _quick(tree: Mapping[str, Any]) -> tuple[set[str], list[_Text]]:
     Most definitions hold no secret; for them this is all the work there is.
     """
     stack: list[tuple[Any, str, int]] = [(tree, "", NONE)]
-    keys, plain, named = set(tree), set(), []
+    keys: set[str] = set(tree)
+    plain: set[str] = set()
+    named: list[_Text] = []
     strengths, push, add = STRENGTHS, stack.append, plain.add
     while stack:
         node, name, strength = stack.pop()
