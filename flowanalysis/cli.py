@@ -231,6 +231,33 @@ def explain(paths: tuple[Path, ...], flow: str) -> None:
     say(tell(read(*paths), flow))
 
 
+@main.command()
+@click.argument("flow", metavar="FILE")
+@click.option(
+    "--data", "paths", multiple=True, required=True, type=PATHS, help="Exports or a snapshot; may be repeated."
+)
+@click.option("--environment", help="Id of the environment where the flow of the file is to live.")
+@click.option("--policy", type=FILE, help="Your own policy file (TOML).")
+@click.option("--most", type=click.IntRange(1), default=10, show_default=True, help="Accounts to list.")
+@plainly
+def advise(flow: str, paths: tuple[Path, ...], environment: str | None, policy: Path | None, most: int) -> None:
+    """Rank the service accounts that could run a flow: FILE is its definition, or the id or name of a flow."""
+    from flowanalysis.loading import load as read
+    from flowanalysis.planning.advise import advise as rank
+    from flowanalysis.policy import load_policy
+
+    found = rank(read(*paths), flow, load_policy(policy), environment=environment)
+    new = found[found["verdict"] == "create"]
+    table(
+        found.drop(new.index).head(most),
+        columns=["verdict", "account_name", "missing", "excess", "explanation"],
+        width=120,
+    )
+    say(f"\n{new['explanation'].iloc[0]}")
+    for right in new["rights"].iloc[0].split("; "):
+        say(f"  {right}")
+
+
 LEVELS = ("critical", "high", "medium", "low", "info")
 
 
@@ -287,6 +314,23 @@ def register(paths: tuple[Path, ...], draft: Path | None, compare: bool) -> None
         say(f"{len(rows)} accounts drafted in {draft}. Fill in owner, deputy, purpose and review date.")
     else:
         table(room.check_register(tenant), columns=["account", "difference", "detail"], width=90)
+
+
+@main.command()
+@click.argument("paths", nargs=-1, required=True, type=PATHS)
+@click.option("--out", "folder", type=FOLDER, default=Path("worklists"), show_default=True, help="Folder of the files.")
+@click.option("--previous", type=PATHS, help="Last month's exports or snapshot, for what changed.")
+@click.option("--policy", type=FILE, help="Your own policy file (TOML).")
+@plainly
+def worklists(paths: tuple[Path, ...], folder: Path, previous: Path | None, policy: Path | None) -> None:
+    """Write who should act on what, by owner and by manager, and the pack that certifies service accounts."""
+    from flowanalysis.loading import load as read
+    from flowanalysis.policy import load_policy
+    from flowanalysis.report.packs import write_packs
+
+    before = read(previous) if previous else None
+    for file in write_packs(read(*paths), folder, policy=load_policy(policy), previous=before):
+        say(file)
 
 
 @main.command()

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import openpyxl
 import pytest
 import rooms
+from click.testing import CliRunner
 
+from flowanalysis.cli import main
 from flowanalysis.findings import examine, find
+from flowanalysis.report.packs import write_packs
 from flowanalysis.worklists import NOBODY, certification, sheets, work_list
 
 
@@ -122,3 +128,28 @@ def test_the_pack_proves_what_it_proposes():
 def test_without_rights_nothing_is_proposed_as_too_much():
     tenant = rooms.build()
     assert certification(tenant, examine(tenant))["Accounts"]["proposal"].tolist() == ["keep"]
+
+
+def test_lists_and_pack_are_written_as_workbooks_and_pages(tmp_path):
+    hostile = "<script>alert(1)</script> =1+1"
+    tenant = rooms.owned_by("off", "ada", display_name=hostile)
+    made = write_packs(tenant, tmp_path / "lists")
+    names = ["work-by-owner", "work-by-manager", "certification"]
+    assert [p.name for p in made] == [f"{n}.{kind}" for n in names for kind in ("xlsx", "html")]
+    for name in names:
+        book = openpyxl.load_workbook(tmp_path / "lists" / f"{name}.xlsx")
+        cells = [c for sheet in book for row in sheet.iter_rows() for c in row]
+        assert not [c for c in cells if c.data_type == "f"]
+        assert len(book.sheetnames) >= 2
+        assert "<script>alert" not in (tmp_path / "lists" / f"{name}.html").read_text(encoding="utf-8")
+    accounts = openpyxl.load_workbook(tmp_path / "lists" / "certification.xlsx")["Accounts"]
+    heads = [c.value for c in next(accounts.iter_rows())]
+    assert {"account", "proposal", "decision"} <= {str(h).lower() for h in heads}
+    work = (tmp_path / "lists" / "work-by-owner.html").read_text(encoding="utf-8")
+    assert "ada.berg@" in work.replace("<wbr>", "")
+
+
+def test_the_command_names_the_files_it_wrote(tmp_path, root):
+    told = CliRunner().invoke(main, ["worklists", str(root / "data" / "demo" / "2026-10"), "--out", str(tmp_path)])
+    assert told.exit_code == 0, told.output
+    assert [Path(line).suffix for line in told.output.splitlines()] == [".xlsx", ".html"] * 3
