@@ -1,6 +1,6 @@
 """Make small faults in a module, one at a time, and see whether its tests notice.
 
-Run: ``python tests/mutation/run.py [module ...] [--sample 60] [--seed 1]``; figures go to ``results.json``
+Run: ``python tests/mutation/run.py [module ...] [--sample 60] [--seed 1] [--again]``; figures go to ``results.json``
 beside this file.
 
 Each fault lives in the memory of a child process: no file of the package is ever changed. A first run notes which
@@ -32,17 +32,22 @@ from mutants import Mutant, mutants  # noqa: E402
 
 RESULTS = HERE / "results.json"
 LIMIT = 120  # seconds for one fault; a loop without end counts as noticed
-MOST = 40  # tests tried against one fault
+MOST = 150  # tests tried against one fault
 OWN = {
     "findings": (
         *("test_findings_ownership", "test_findings_connections", "test_findings_service_accounts"),
         *("test_findings_rights", "test_ledger", "test_properties_findings", "test_properties_pinned"),
     ),
-    "analysis.execution": ("test_analysis_execution", "test_analysis_needs", "test_findings_connections"),
-    "analysis.access": ("test_analysis_oracles", "test_properties_closure"),
+    "analysis.execution": (
+        "test_properties_pinned",
+        "test_analysis_execution",
+        "test_analysis_needs",
+        "test_findings_connections",
+    ),
+    "analysis.access": ("test_properties_pinned", "test_analysis_oracles", "test_properties_closure"),
     "analysis.gap": ("test_analysis_oracles", "test_findings_rights", "test_properties_closure"),
     "analysis.drift": ("test_analysis_oracles", "test_findings_rights", "test_properties_changes"),
-    "collect.journal": ("test_collect_journal",),
+    "collect.journal": ("test_collect_journal_state", "test_collect_journal"),
     "definitions.secrets": ("test_definitions_secrets", "test_definitions_marks"),
 }
 
@@ -179,23 +184,31 @@ def preload() -> None:
     import xlsxwriter  # noqa: F401
 
 
-def judge(module: str, *, sample: int, seed: int) -> dict:
+def judge(module: str, *, sample: int, seed: int, again: dict | None = None) -> dict:
+    """Figures of a module; with those of an earlier run, only its survivors are tried `again`."""
     every = mutants(path_of(module).read_text(encoding="utf-8"))
     chosen = every if len(every) <= sample else sorted(random.Random(seed).sample(every, sample), key=lambda m: m.line)
+    known = len(chosen)
+    if again is not None:
+        left = set(again["survivors"])
+        chosen = [m for m in every if str(m) in left]
     tests = [f"tests/{t}.py" for t in OWN[module] if (HERE.parent / f"{t}.py").is_file()]
     began = time.monotonic()
     notes = watched(module, tests)
     survivors, counts = [], {"killed": 0, "timeout": 0, "survived": 0}
+    if again is not None:
+        counts.update(killed=again["tried"] - len(chosen) - again["timeout"], timeout=again["timeout"])
+        known = again["tried"]
     for number, mutant in enumerate(chosen, 1):
         result = noticed(module, mutant, tried_on(mutant, notes))
         counts[result] += 1
         if result == "survived":
             survivors.append(str(mutant))
         print(f"{module} {number}/{len(chosen)} {result:8} {mutant}", flush=True)
-    share = (counts["killed"] + counts["timeout"]) / max(len(chosen), 1)
+    share = (counts["killed"] + counts["timeout"]) / max(known, 1)
     return {
         "possible": len(every),
-        "tried": len(chosen),
+        "tried": known,
         **counts,
         "share": round(share, 3),
         "seed": seed,
@@ -210,11 +223,14 @@ def main() -> None:
     asked.add_argument("modules", nargs="*")
     asked.add_argument("--sample", type=int, default=60)
     asked.add_argument("--seed", type=int, default=1)
+    asked.add_argument("--again", action="store_true", help="only the survivors of the last run")
     options = asked.parse_args()
     os.chdir(ROOT)
     preload()
     for module in options.modules or OWN:
-        figures = judge(module, sample=options.sample, seed=options.seed)
+        known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+        last = known.get(module) if options.again else None
+        figures = judge(module, sample=options.sample, seed=options.seed, again=last)
         known = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
         RESULTS.write_text(json.dumps(known | {module: figures}, indent=1) + "\n")
         print(f"{module}: {figures['killed'] + figures['timeout']} of {figures['tried']} noticed", flush=True)
