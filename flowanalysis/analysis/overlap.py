@@ -122,22 +122,23 @@ def similar_pairs(levels: Matrix, threshold: float) -> tuple[np.ndarray, np.ndar
     """Pairs of rows whose Jaccard similarity may reach a threshold, none missed and few too many.
 
     With columns ordered from rare to common, two sets of similarity t or more share a column among the first
-    ``n - ceil(t n) + 1`` of each (n its size), and their sizes differ by a factor of at most t. Only such
-    pairs are counted. Rows that are equal are taken once and told again for each of their copies.
+    ``n - ceil(t n) + 1`` of each (n its size), and their sizes differ by a factor of at most t. Whatever they share
+    and do not share there lies in what is left of the set whose prefix ends first (Xiao and others, 2008); where that
+    is too little, the pair falls away. Only the others are counted. Rows that are equal are taken once and told
+    again for each of their copies.
     """
     rights = nested(levels)
     which, first_of = distinct(rights)
     kept_rows = rights[first_of]
-    prefix = _prefixes(kept_rows, threshold)
     size = np.diff(kept_rows.indptr)
-    a, b = _candidates(prefix, size, threshold)
+    a, b = _candidates(*_prefixes(kept_rows, threshold), size, threshold)
     shared = meet(kept_rows, a, b, lambda x, y, column: np.ones(len(column)))
     close = shared >= threshold * (size[a] + size[b] - shared) - 1e-9
     return _copies(which, a[close], b[close], size[which] > 0)
 
 
-def _prefixes(matrix: Matrix, threshold: float) -> Matrix:
-    """The rarest columns of each row, as many as the threshold asks for."""
+def _prefixes(matrix: Matrix, threshold: float) -> tuple[Matrix, np.ndarray]:
+    """The rarest columns of each row, as many as the threshold asks for, and the rank of the last of them."""
     rank = np.empty(matrix.shape[1], np.int64)
     rank[np.argsort(np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")] = np.arange(matrix.shape[1])
     row = matrices.row_of(matrix)
@@ -147,23 +148,31 @@ def _prefixes(matrix: Matrix, threshold: float) -> Matrix:
     place = np.arange(len(keys)) - np.repeat(matrix.indptr[:-1], size)
     early = place < np.repeat(length, size)
     columns = keys[early] % max(matrix.shape[1], 1)
-    return matrices.trusted(np.ones(len(columns), np.int32), columns, matrices.starts(length), matrix.shape)
+    bounds = matrices.starts(length)
+    last = np.append(columns, -1)[np.where(length > 0, bounds[1:] - 1, -1)]
+    return matrices.trusted(np.ones(len(columns), np.int32), columns, bounds, matrix.shape), last
 
 
-def _candidates(prefix: Matrix, size: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(
+    prefix: Matrix, last: np.ndarray, size: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs that share a column of their prefixes and are alike in size; in chunks, since most pairs fall away."""
     turned = prefix.T.tocsr()
     reach_of = np.bincount(
         matrices.row_of(prefix), weights=np.diff(turned.indptr)[prefix.indices], minlength=prefix.shape[0]
     )
     chunk = (np.cumsum(reach_of) // 20_000_000).astype(np.int64)
+    left = size - np.diff(prefix.indptr)
     found = []
     for part in np.unique(chunk):
         rows = np.flatnonzero(chunk == part)
         product = prefix[rows] @ turned
         a, b = rows[matrices.row_of(product)], product.indices
         low, high = np.minimum(size[a], size[b]), np.maximum(size[a], size[b])
-        near = (a < b) & (low >= threshold * high - 1e-9)
+        near = np.flatnonzero((a < b) & (low >= threshold * high - 1e-9))
+        a, b, common = a[near], b[near], product.data[near]
+        most = common + np.where(last[a] <= last[b], left[a], left[b])
+        near = most >= threshold / (1 + threshold) * (size[a] + size[b]) - 1e-9
         found.append((a[near], b[near]))
     if not found:
         return np.empty(0, np.int64), np.empty(0, np.int64)

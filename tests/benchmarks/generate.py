@@ -9,8 +9,9 @@
 | L | 1,000,000 | 500,000 | 1,500,000 | 200,000 | 10,000,000 | 5,000,000 | 300,000 | 0 |
 
 Rows drawn twice are one, so that some counts are a little lower. 0.2 % of the users are service accounts, which make
-30 % of the flows; groups hold groups, a few in cycles; some owners are disabled, deleted or gone without trace.
-Distributions are assumptions, not measured in any tenant. Text is assembled by columns: no object per row.
+30 % of the flows; one user in twenty makes flows at all; groups hold groups, a few in cycles, and few rights hang on
+the largest; some owners are disabled, deleted or gone without trace. Distributions are assumptions, not measured in
+any tenant. Text is assembled by columns: no object per row.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class World:
     def makers(self, count: int) -> np.ndarray:
         """Who makes flows: a few make many, service accounts 30 %, some have left."""
         rng, size = self.rng, self.size
-        person = self.service + (rng.random(count) ** 3 * (size.users - self.service)).astype(np.int64)
+        pool = min(size.users - self.service, max(100, size.users // 20))
+        person = self.service + (rng.random(count) ** 3 * pool).astype(np.int64)
         person = np.where(rng.random(count) < 0.3, (rng.random(count) ** 2 * self.service).astype(np.int64), person)
         gone = size.users + (rng.random(count) * (self.deleted + self.purged)).astype(np.int64)
         return np.where(rng.random(count) < 0.03, gone, person)
@@ -161,6 +163,7 @@ class World:
         kind = self.rng.choice(3, len(chance), p=[0.6, 0.38, 0.02])
         counts = np.array([self.size.users, self.size.groups, len(self.apps)])[kind]
         at = (chance * counts).astype(np.int64)
+        at = np.where(kind == 1, counts - 1 - at, at)  # the first groups are the largest: few rights hang on them
         ids = shapes.chosen((self.people, self.groups, self.apps), kind, at)
         return kind, ids, at
 
