@@ -256,3 +256,30 @@ def test_the_room_opens_no_file_for_reading_secrets():
     room = Path(body.__file__).parent
     sent = [p.name for p in room.glob("*.py") if "requests.get(" in p.read_text() or "requests.post(" in p.read_text()]
     assert sent == []
+
+
+def test_a_token_is_in_no_output_of_a_notebook():
+    """What a notebook keeps of a failing cell: the traceback with its lines, as the kernel formats it."""
+    from IPython.core.ultratb import FormattedTB
+
+    def kept(cell) -> str:
+        try:
+            cell()
+        except Exception as problem:
+            return FormattedTB(mode="Context", theme_name="nocolor").text(type(problem), problem, problem.__traceback__)
+        return ""
+
+    def control() -> None:
+        raise ValueError("canary-control")
+
+    with FakeTenant(clock=FakeClock()) as served:
+        served.refusals["graph", "/v1.0/users"] = (
+            403,
+            {},
+            b'{"error":{"message":"Bearer ' + served.token("graph").encode() + b'"}}',
+        )
+        call = Call(f"{served.base('graph')}/v1.0/users", Service(served.base("graph"), "graph/.default"))
+        text, token = kept(lambda: transport(served).send(call)), served.token("graph")
+    assert "answered 403" in text
+    assert token not in text
+    assert "canary-control" in kept(control)
