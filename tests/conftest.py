@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
+from figures import Figures
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,6 +19,12 @@ CORPUS = Path(os.environ.get("FLOWANALYSIS_CORPUS", ROOT.parent / "shared" / "co
 # A busy machine is no defect, and a failure must fail again: no deadline an example, the same examples in every run.
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.load_profile("house")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count the claims of figures.toml; a run of everything prints them."""
+    if not any(type(p).__name__ == "Figures" for p in config.pluginmanager.get_plugins()):
+        config.pluginmanager.register(Figures(), "figures")
 
 
 @pytest.fixture(scope="session")
