@@ -10,11 +10,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from flowanalysis import schema
 from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.findings import examine
+from flowanalysis.loading import load
+from flowanalysis.policy import load_policy
 from flowanalysis.report import notebook, processes, record, run, seen, worker
 from flowanalysis.report.page import Frame, page, policy
 from flowanalysis.report.style import page_css
@@ -168,15 +171,16 @@ def test_nothing_runs_on_when_the_run_is_broken_off():
 
 def test_what_a_warm_process_leaves_undone_runs_from_nothing(tmp_path, monkeypatch):
     def dead(order):
-        told = json.dumps([str(tmp_path / "a.json"), 0])
-        return subprocess.Popen([sys.executable, "-c", f"print({told!r})"], stdout=subprocess.PIPE, text=True)
+        lines = "\n".join(map(json.dumps, (["ready", None], [str(tmp_path / "a.json"), 0])))
+        return subprocess.Popen([sys.executable, "-c", f"print({lines!r})"], stdout=subprocess.PIPE, text=True)
 
     monkeypatch.setattr(processes, "COPIES", True)
     monkeypatch.setattr(processes, "_warm_one", dead)
     monkeypatch.setattr(processes, "fresh", lambda file: Slow(0))
     files = [tmp_path / f"{name}.json" for name in "abc"]
-    with processes.running(files, jobs=2, timeout=60) as ends:
-        assert [file.stem for file, _ in ends] == ["a", "b", "c"]
+    with processes.running(files, jobs=2, timeout=60) as running:
+        assert running.found() is None
+        assert [file.stem for file, _ in running.ends] == ["a", "b", "c"]
 
 
 def test_an_examination_is_made_once_and_nobody_changes_anothers(monkeypatch):
@@ -189,6 +193,19 @@ def test_an_examination_is_made_once_and_nobody_changes_anothers(monkeypatch):
     assert len(made) == 1
     seen.examined(tenant, None, before)
     assert len(made) == 2
+
+
+def test_what_another_process_found_is_known_as_it_was(root, tmp_path):
+    place = root / "data" / "demo"
+    there, here, before = (load(place / month) for month in ("2026-10", "2026-10", "2026-09"))
+    rules = load_policy()
+    seen.hand_over(tmp_path, "now", there, rules, before)
+    seen.take_over(tmp_path, "now", here, rules, before)
+    for part in ("findings", "evidence", "answerable"):
+        given, got = (getattr(seen.examined(t, rules, before), part) for t in (there, here))
+        pd.testing.assert_frame_equal(given, got)
+    given, got = (seen.responsible(t, rules, before) for t in (there, here))
+    assert dict(given) == dict(got)
 
 
 def test_pages_allow_exactly_their_own_script_and_style():
@@ -211,15 +228,11 @@ def test_a_page_carries_the_rules_that_it_can_use_and_no_others():
 
 
 def test_a_table_name_that_is_no_file_name_is_refused(tmp_path):
-    import pandas as pd
-
     with pytest.raises(ReportError):
         record.table("../x", pd.DataFrame(), caption="", to=tmp_path)
 
 
 def test_csv_texts_are_never_formulas_and_numbers_stay_numbers(tmp_path):
-    import pandas as pd
-
     record.write_csv(pd.DataFrame({"=a": ["=1+1", "@x", "plain"], "n": [-1, 2, 3]}), tmp_path / "t.csv")
     lines = (tmp_path / "t.csv").read_text(encoding="utf-8-sig").splitlines()
     assert lines == ["'=a,n", "'=1+1,-1", "'@x,2", "plain,3"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -28,12 +29,37 @@ class Process(Protocol):
 
 
 Ends = Iterator[tuple[Path, int | None]]
+FOUND = "found"  # folder beside the jobs with what the warm process found
+
+
+@dataclass(frozen=True)
+class Running:
+    """Jobs that run.
+
+    Parameters
+    ----------
+    ends : iterator of tuple
+        A job's file and its exit code, as it ends; None instead of a code when it took too long.
+    found : function
+        Waits until the warm process has looked for findings; the folder with them, or None when there is none.
+    """
+
+    ends: Ends
+    found: Callable[[], Path | None] = lambda: None
+
+
+READY = "ready"
+
+
+def say_ready() -> None:
+    """Tell on stdout that everything is open, or could not be opened."""
+    print(json.dumps([READY, None]), flush=True)
 
 
 @contextlib.contextmanager
 def running(
     files: Sequence[Path], *, jobs: int, timeout: float, opened: Mapping[str, str] | None = None
-) -> Iterator[Ends]:
+) -> Iterator[Running]:
     """Run jobs, each in a process of its own; inside the block they run, and after it none does.
 
     Parameters
@@ -49,18 +75,18 @@ def running(
 
     Yields
     ------
-    iterator of tuple
-        A job's file and its exit code, as it ends; None instead of a code when it took too long.
+    Running
+        How they end.
     """
     if not COPIES or len(files) < FEW:
-        yield in_turn(files, fresh, jobs=jobs, timeout=timeout)
+        yield Running(in_turn(files, fresh, jobs=jobs, timeout=timeout))
         return
     order = files[0].with_name("order.json")
     told = {"files": list(map(str, files)), "jobs": jobs, "timeout": timeout, "opened": dict(opened or {})}
     order.write_text(json.dumps(told), encoding="utf-8")
     with _warm_one(order) as warm:
         try:
-            yield _ends(warm, files, timeout)
+            yield Running(_ends(warm, files, timeout), lambda: _found(warm, order.with_name(FOUND)))
         finally:
             if warm.poll() is None:
                 os.killpg(warm.pid, signal.SIGKILL)
@@ -80,11 +106,20 @@ def _warm_one(order: Path) -> subprocess.Popen[str]:
         )
 
 
+def _found(warm: subprocess.Popen[str], folder: Path) -> Path | None:
+    """The first line of a warm process says that it is ready; asked before any end is."""
+    assert warm.stdout is not None
+    warm.stdout.readline()
+    return folder if folder.is_dir() else None
+
+
 def _ends(warm: subprocess.Popen[str], files: Sequence[Path], timeout: float) -> Ends:
     left = list(files)
     assert warm.stdout is not None
     for line in warm.stdout:
         name, code = json.loads(line)
+        if name == READY:
+            continue
         left.remove(Path(name))
         yield Path(name), code
     # What a warm process left undone that ended early: too little memory for it, as a rule.

@@ -21,7 +21,7 @@ from flowanalysis.errors import ReportError, UnknownName
 from flowanalysis.loading import load
 from flowanalysis.policy import load_policy
 from flowanalysis.pseudonyms import Pseudonyms, fingerprint, pseudonymise
-from flowanalysis.report import assemble, notebook, processes, publish, worker
+from flowanalysis.report import assemble, notebook, processes, publish, seen, worker
 from flowanalysis.report.frames import tenant_name
 from flowanalysis.report.page import Frame, Link
 from flowanalysis.report.scope import Scope
@@ -205,11 +205,12 @@ def _build(
         if request.previous:
             told[str(earlier)] = as_named(request.previous) if request.plain else HIDDEN
         files = {_order(one, draft, parameters, frame, Path(work), told=told): one.name for one in suite}
-        with _running(files, parameters, request.jobs) as ends:
+        with _running(files, parameters, request.jobs) as jobs:
             tick("findings and overview")
+            _take_over(jobs.found(), tenant, before, request.policy)
             past = assemble.Before(before, _same_scope(before, request)) if before is not None else None
             made = assemble.prepare(tenant, past, scope, frame, draft, out=out, policy=request.policy)
-            statuses = _statuses(ends, files, tick)
+            statuses = _statuses(jobs.ends, files, tick)
     frame = _mark_broken(frame, statuses, draft)
     tick("files")
     summary = assemble.assemble(made, tenant, frame, statuses, draft)
@@ -217,6 +218,16 @@ def _build(
         summary["pdf"] = assemble.pdf(draft)
     manifest = _manifest(request, statuses, started) | summary
     (draft / "run.json").write_text(json.dumps(manifest, indent=1, default=str) + "\n", encoding="utf-8")
+
+
+def _take_over(found: Path | None, tenant: Tenant, before: Tenant | None, policy: Path | None) -> None:
+    """Know what the process of the notebooks has found; without it, this process looks itself."""
+    if found is None:
+        return
+    rules = load_policy(policy)
+    seen.take_over(found, "now", tenant, rules, before)
+    if before is not None:
+        seen.take_over(found, "then", before, rules, None)
 
 
 def _same_scope(before: Tenant, request: Request) -> Scope:
@@ -268,13 +279,13 @@ def run_notebooks(
         Places of this run to the places as the analyst named them, which the executed notebook shows.
     """
     files = {_order(n, draft, parameters, frame, work, told=told, cell_timeout=cell_timeout): n.name for n in suite}
-    with _running(files, parameters, jobs) as ends:
-        return _statuses(ends, files, tick)
+    with _running(files, parameters, jobs) as running:
+        return _statuses(running.ends, files, tick)
 
 
 def _running(
     files: Mapping[Path, str], parameters: Mapping[str, object], jobs: int
-) -> contextlib.AbstractContextManager[processes.Ends]:
+) -> contextlib.AbstractContextManager[processes.Running]:
     opened = {k: str(parameters.get(k, "")) for k in ("data", "previous", "policy")}
     return processes.running(list(files), jobs=jobs, timeout=NOTEBOOK_TIMEOUT, opened=opened)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from weakref import WeakKeyDictionary, ref
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
+from flowanalysis import schema
 from flowanalysis.findings import Examination
 from flowanalysis.findings import examine as apply_rules
 from flowanalysis.loading import load
@@ -104,6 +108,27 @@ class _Kept:
 
 
 _EXAMINED: WeakKeyDictionary[Tenant, list[_Kept]] = WeakKeyDictionary()
+
+
+def hand_over(folder: Path, name: str, tenant: Tenant, policy: Policy, before: Tenant | None) -> None:
+    """Write an examination for another process that has the same tenant; :func:`take_over` reads it there."""
+    kept = _kept(tenant, policy, before)
+    parts = {f.name: getattr(kept.result, f.name) for f in fields(kept.result)}
+    parts["who"] = kept.who.astype(TEXT).reset_index()
+    for part, frame in parts.items():
+        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{name}-{part}.parquet")
+
+
+def take_over(folder: Path, name: str, tenant: Tenant, policy: Policy, before: Tenant | None) -> None:
+    """Know what another process has found, instead of looking for it again."""
+    read = {
+        part: schema.to_pandas(pq.read_table(folder / f"{name}-{part}.parquet"))
+        for part in (*(f.name for f in fields(Examination)), "who")
+    }
+    who = read.pop("who")
+    kept = _Kept(ref(tenant), policy, before, Examination(**read))
+    kept.who = who.set_index(who.columns[0])[who.columns[1]]
+    _EXAMINED.setdefault(tenant, []).append(kept)
 
 
 def _kept(tenant: Tenant, rules: Policy, before: Tenant | None) -> _Kept:

@@ -143,8 +143,8 @@ def _kernel(ear: int, mouth: int) -> None:
     IPKernelApp.launch_instance(argv=told["argv"])
 
 
-def open_all(opened: Mapping[str, str]) -> None:
-    """Open what notebooks open: libraries, template, tenant, findings. What fails here fails there, and is told."""
+def open_all(opened: Mapping[str, str], folder: Path) -> None:
+    """Open what notebooks open: libraries, template, tenant, findings; what was found is left in the folder."""
     import ipykernel.kernelapp  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import papermill  # noqa: F401
@@ -152,18 +152,24 @@ def open_all(opened: Mapping[str, str]) -> None:
     from flowanalysis.loading import keep_open
     from flowanalysis.policy import load_policy
     from flowanalysis.report import figures, notebook, show  # noqa: F401
-    from flowanalysis.report.seen import examined, responsible
+    from flowanalysis.report.seen import hand_over, responsible
 
     notebook.warm_up()
     if not opened.get("data"):
         return
     tenant = keep_open(opened["data"])
     before = keep_open(opened["previous"]) if opened.get("previous") else None
-    policy = load_policy(opened["policy"]) if opened.get("policy") else load_policy()
+    policy = load_policy(opened.get("policy") or None)
     responsible(tenant, policy)
     if before is not None:
-        examined(before, policy)
+        responsible(before, policy)
         responsible(tenant, policy, before)
+    draft = folder / f"{processes.FOUND}.part"
+    draft.mkdir()
+    hand_over(draft, "now", tenant, policy, before)
+    if before is not None:
+        hand_over(draft, "then", before, policy, None)
+    draft.rename(folder / processes.FOUND)
 
 
 def main(path: str) -> None:
@@ -172,9 +178,10 @@ def main(path: str) -> None:
     sys.modules.setdefault(worker.UNUSED, None)  # type: ignore[arg-type]
     order = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
-        open_all(order["opened"])
+        open_all(order["opened"], Path(path).parent)
     except Exception:  # every notebook that needs it will say so on its own page
         traceback.print_exc()
+    processes.say_ready()
     gc.collect()
     gc.freeze()  # copies share what nobody touches
     files = list(map(Path, order["files"]))
