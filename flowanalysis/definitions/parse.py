@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from flowanalysis.definitions.expressions import HOLE, Scope, Value
+from flowanalysis.definitions.expressions import HOLE, Scope
+from flowanalysis.definitions.requests import host_of, last_resort, method_of, request_of
 from flowanalysis.errors import DefinitionError
 
-__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "path_segments", "request_of", "steps", "unwrap"]
+__all__ = ["Reference", "Step", "Wrapped", "actions", "constants", "steps", "unwrap"]
 
 DEEPEST = 64  # containers within containers; the designer stops at 8
 LARGEST = 32 * 2**20  # bytes of one definition
 HELP = "Export the flow again; a cloud flow has triggers and actions"
 
 _ALIAS = re.compile(r"""\$connections['"][\])]*\??\[\s*['"]([^'"]+)['"]""", re.IGNORECASE)
-_HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@?#]*@)?([^/?#:]+)", re.IGNORECASE)
 _AUTHENTICATION = {
     "raw": "raw",
     "activedirectoryoauth": "oauth",
@@ -272,9 +272,11 @@ def _step(
     type_ = node.get("type")
     type_ = type_ if isinstance(type_, str) else ""
     host = inputs.get("host")
-    called = _called(type_, host, scope)
-    if isinstance(host, dict) and not called:
-        return _connection_step(path, name, kind, type_, node, inputs, _spelled(host), declared)
+    called = None
+    if isinstance(host, dict):
+        called = _called(type_, host, scope)
+        if not called:
+            return _connection_step(path, name, kind, type_, node, inputs, _spelled(host), declared)
     plain = type_.lower() in _REQUESTS
     uri = scope.value(request_of(inputs).get("uri")) if plain else None
     return Step(
@@ -289,7 +291,7 @@ def _step(
         None,
         _authentication(inputs, "none"),
         called,
-        _method(request_of(inputs)) if plain else None,
+        method_of(request_of(inputs)) if plain else None,
         host_of(uri) if uri else None,
         node,
         inputs,
@@ -325,13 +327,13 @@ def _connection_step(
         kind,
         type_,
         connector or None,
-        operation if known else _last_resort(inputs),
+        operation if known else last_resort(inputs),
         known,
         alias,
         reference.runtime_source if reference else "unknown",
         _authentication(inputs, "none"),
         None,
-        _method(inputs),
+        method_of(inputs),
         None,
         node,
         inputs,
@@ -339,11 +341,13 @@ def _connection_step(
     )
 
 
-def _called(type_: str, host: object, scope: Scope) -> str | None:
+def _called(type_: str, host: Mapping[str, Any], scope: Scope) -> str | None:
     """Id of the flow that a step calls; the expression itself where only the run tells which one."""
-    named = mapping(host).get("workflowReferenceName")
+    named = host.get("workflowReferenceName")
     if named is None and type_.lower() == "workflow":
-        named = mapping(mapping(host).get("workflow")).get("id")
+        named = mapping(host.get("workflow")).get("id")
+    if named is None:
+        return None
     value = scope.value(named)
     return segment(value.text if HOLE not in value.text else named).strip("{}") or None
 
@@ -367,44 +371,6 @@ def _runtime_connector(host: Mapping[str, Any], alias: str | None) -> str:
     by_alias = re.sub(r"[_-]\d+$", "", alias or "")
     name = segment(mapping(host.get("api")).get("runtimeUrl"))
     return by_alias if not name or by_alias == f"shared_{name}" else name
-
-
-def _last_resort(inputs: Mapping[str, Any]) -> str | None:
-    operation = inputs.get("operationId")
-    if isinstance(operation, str) and operation:
-        return operation
-    path = inputs.get("path")
-    if not isinstance(path, str):
-        return None
-    method = inputs.get("method")
-    return f"{method.lower() if isinstance(method, str) else 'get'} {shape_of(path)}"
-
-
-def shape_of(path: str) -> str:
-    """A path with its changing parts as holes: ``/datasets/{}/tables/{}/items``."""
-    return "/".join(HOLE if "@" in part or "%" in part else part for part in path_segments(path))
-
-
-def path_segments(path: str) -> list[str]:
-    """Path segments; slashes inside expressions do not count."""
-    return re.split(r"/(?![^{]*\})", path)
-
-
-def _method(inputs: Mapping[str, Any]) -> str | None:
-    method = inputs.get("method")
-    return method.upper() if isinstance(method, str) and method.isalpha() else None
-
-
-def request_of(inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Where an HTTP step tells its request: a webhook sends the one that subscribes."""
-    return inputs if inputs.get("uri") else mapping(inputs.get("subscribe")) or inputs
-
-
-def host_of(uri: Value) -> str | None:
-    """Host name of an address, when the address names it before the flow runs."""
-    match = _HOST.match(uri.text)
-    host = match[1].lower() if match else ""
-    return host if host and HOLE not in host and "{" not in host else None
 
 
 def _authentication(inputs: Mapping[str, Any], otherwise: str) -> str:

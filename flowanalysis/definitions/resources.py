@@ -42,7 +42,8 @@ from urllib.parse import unquote, urlsplit
 from flowanalysis import reference
 from flowanalysis.definitions.catalogue import bare
 from flowanalysis.definitions.expressions import ABSENT, EXPRESSION, HOLE, KNOWN, Scope, Value, least
-from flowanalysis.definitions.parse import Step, host_of, mapping, path_segments, request_of
+from flowanalysis.definitions.parse import Step, mapping
+from flowanalysis.definitions.requests import host_of, path_segments, request_of
 
 __all__ = ["IN_CONNECTION", "Parameters", "Resource", "entity_set", "parent", "resources_of", "site"]
 

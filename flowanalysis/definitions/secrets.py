@@ -104,7 +104,11 @@ class _Hints:
         number = {t: at % self.MOST + 1 for at, t in enumerate(sorted(set().union(*triples.values())))}
         self._numbers = np.zeros(2**16, np.uint8)
         self._numbers[list(number)] = list(number.values())
-        self._pairs = [(h, p, frozenset(number[t] for t in triples[h])) for h, p in pairs]
+        self._by_last: dict[int, list[tuple[str, _Pattern, frozenset[int]]]] = {}
+        for hint, pattern in pairs:
+            last = number[self._triples(hint.encode()).tolist()[-1]] if triples[hint] else 0
+            told = (hint, pattern, frozenset(number[t] for t in triples[hint]))
+            self._by_last.setdefault(last, []).append(told)  # the end of a hint says more than its beginning
 
     def _triples(self, data: bytes) -> np.ndarray:
         codes = np.frombuffer(data, np.uint8).astype(np.uint16)
@@ -113,8 +117,9 @@ class _Hints:
     def within(self, folded: str) -> list[_Pattern]:
         """Patterns of which a hint occurs in a text in lower case, each once."""
         triples = self._triples(folded.encode("utf-8", "surrogatepass"))
-        held = set(self._numbers.take(triples).tobytes().translate(None, b"\0"))
-        return list({id(p): p for h, p, numbers in self._pairs if numbers <= held and h in folded}.values())
+        held = {0, *self._numbers.take(triples).tobytes().translate(None, b"\0")}
+        likely = [told for last in held & self._by_last.keys() for told in self._by_last[last]]
+        return list({id(p): p for h, p, numbers in likely if numbers <= held and h in folded}.values())
 
 
 @cache
