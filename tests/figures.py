@@ -28,7 +28,7 @@ that the others could fail.
 """
 
 
-@dataclass
+@dataclass(eq=False)
 class Figures:
     """Outcome of every test of a run, as a pytest plugin."""
 
