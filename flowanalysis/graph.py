@@ -59,9 +59,9 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
     start = resolve(tenant, around)
     grown, cut = _grow(tenant, start, hops=hops, fan=fan, limit=limit)
     result = nx.MultiDiGraph(cut=cut)
-    labels = describe(tenant, grown)
+    labels, more = describe(tenant, grown), _more(tenant, grown, fan)
     for node, distance in grown.items():
-        result.add_node(node, **labels[node], distance=distance, more=_more(tenant, node, fan))
+        result.add_node(node, **labels[node], distance=distance, more=more[node])
     for source, target, kind, template in _edges(tenant, _by_family(grown), fan).itertuples(index=False, name=None):
         if source in grown and target in grown:
             reason = _in_words(template, labels[source]["label"], labels[target]["label"])
@@ -130,20 +130,26 @@ def _connection(rows: pd.DataFrame) -> pd.Series:
     return "connection:" + rows["environment_id"] + "/" + rows["connection_id"]
 
 
-def _more(tenant: Tenant, node: str, fan: int) -> int:
-    """Edges of the commonest kinds that `fan` left out at this node."""
-    family, _, key = node.partition(":")
-    columns: dict[str, list[tuple[Source, str]]] = {
-        "principal": [
-            ("flow_owners", "principal_id"),
-            ("memberships", "group_id"),
-            (connection_accounts, "account_id"),
-        ],
-        "connector": [(connection_accounts, "connector_id")],
-        "resource": [("grants", "resource_id"), ("needs", "resource")],
-        "role": [("role_assignments", "role_name")],
-    }
-    return sum(max(0, tenant.lookup(s, c).count(key) - fan) for s, c in columns.get(family, []))
+COUNTED: tuple[tuple[str, Source, str], ...] = (
+    ("principal", "flow_owners", "principal_id"),
+    ("principal", "memberships", "group_id"),
+    ("principal", connection_accounts, "account_id"),
+    ("connector", connection_accounts, "connector_id"),
+    ("resource", "grants", "resource_id"),
+    ("resource", "needs", "resource"),
+    ("role", "role_assignments", "role_name"),
+)
+
+
+def _more(tenant: Tenant, nodes: Iterable[str], fan: int) -> dict[str, int]:
+    """Edges of the commonest kinds that `fan` left out at each node."""
+    left = dict.fromkeys(nodes, 0)
+    for family, keys in _by_family(left).items():
+        names = sorted(keys)
+        for _, source, column in (c for c in COUNTED if c[0] == family):
+            for name, count in zip(names, tenant.lookup(source, column).counts(names).tolist(), strict=True):
+                left[f"{family}:{name}"] += max(0, count - fan)
+    return left
 
 
 def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:

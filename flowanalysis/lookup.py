@@ -38,7 +38,8 @@ class Lookup:
     """
 
     def __init__(self, column: pd.Series) -> None:
-        codes, self._values = pd.factorize(column)
+        codes, values = pd.factorize(column)
+        self._values = pd.Index(values)  # kept, with the table of hashes that its first question makes
         codes = codes.astype(np.int32)
         self._order = np.argsort(codes, kind="stable").astype(np.int32)
         self._bounds = np.searchsorted(codes[self._order], np.arange(len(self._values) + 1))
@@ -46,12 +47,25 @@ class Lookup:
     def positions(self, values: Iterable[object], *, fan: int | None = None) -> np.ndarray:
         """Row numbers that hold one of the values, in value order; at most `fan` for each value."""
         wanted = list(dict.fromkeys(values))
-        found = pd.Index(self._values).get_indexer(wanted) if len(self._values) and wanted else np.empty(0, int)
+        found = self._places(wanted)
         spans = [(self._bounds[i], self._bounds[i + 1]) for i in found if i >= 0]
         cut = [self._order[a : b if fan is None else min(b, a + fan)] for a, b in spans]
         return np.concatenate(cut) if cut else np.empty(0, np.int32)
 
+    def counts(self, values: Iterable[object]) -> np.ndarray:
+        """How many rows hold each of the values.
+
+        Examples
+        --------
+        >>> Lookup(pd.Series(["a", "b", "a"])).counts(["a", "x"]).tolist()
+        [2, 0]
+        """
+        found = self._places(list(values))
+        return np.where(found >= 0, np.append(np.diff(self._bounds), 0)[found], 0)
+
     def count(self, value: object) -> int:
         """How many rows hold the value."""
-        found = pd.Index(self._values).get_indexer([value])[0] if len(self._values) else -1
-        return 0 if found < 0 else int(self._bounds[found + 1] - self._bounds[found])
+        return int(self.counts([value])[0])
+
+    def _places(self, values: list[object]) -> np.ndarray:
+        return self._values.get_indexer(values) if len(self._values) and values else np.full(len(values), -1)

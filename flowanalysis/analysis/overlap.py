@@ -153,9 +153,7 @@ def _prefixes(matrix: Matrix, threshold: float) -> tuple[Matrix, np.ndarray]:
     return matrices.trusted(np.ones(len(columns), np.int32), columns, bounds, matrix.shape), last
 
 
-def _candidates(
-    prefix: Matrix, last: np.ndarray, size: np.ndarray, threshold: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _candidates(prefix: Matrix, last: np.ndarray, size: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Pairs that share a column of their prefixes and are alike in size; in chunks, since most pairs fall away."""
     turned = prefix.T.tocsr()
     reach_of = np.bincount(
