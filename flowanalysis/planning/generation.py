@@ -4,6 +4,9 @@ The covering programme has a row for every assignment and a column for every pos
 Roles come from pricing: a clique that weighs more than 1 under the dual weights. Assignments come from the solution:
 only those that the present one leaves uncovered. Planted and real relations need a few per cent of them this way.
 
+The first cover is one of large tiles (`tiles`); where roles were planned it hardly ever has more than were planned, and
+every tile grown on the way is a candidate. When generating gets stuck, parts of the best cover are tiled anew.
+
 The dual weights, divided by the weight of the heaviest clique, are a bound at any time: no role can hold more than 1 of
 them. Pricing is greedy while that finds something, and exact (branch and bound) when it does not.
 """

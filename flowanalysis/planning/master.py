@@ -14,8 +14,8 @@ from flowanalysis.planning.clock import Clock
 
 EPS = 1e-7
 SLACK = 0.2  # roles that weigh less than 1 - SLACK are idle
-IDLE = 10  # solutions after which an idle role leaves the programme, until the weights call it back
-RATE = 20.0  # places of the programme that an iteration of the solver passes in a microsecond
+IDLE = 3  # solutions after which an idle role leaves the programme, until the weights call it back
+RATE = 50.0  # places of the programme that an iteration of the solver passes in a microsecond
 BRANCHES = 300  # nodes of a search for whole roles
 NEAR = 0.03  # share by which the solution may lie below the best cover if whole roles are to be sought
 

@@ -2,8 +2,8 @@
 
 Rows may be flows and columns rights: then a role is a service account. The steps are those of the rooms beside this
 one: what follows from the rest is taken away (`kernel`), each component that is left is covered by the fewest cliques
-(`cover`, `generation`), everything is put back, and the roles are made thin (`shrink`). At the end the result is held
-against the pairs by `check`, which shares no code with these.
+(`cover`, `generation`, `tiles`), everything is put back, and the roles are made thin (`shrink`). At the end the result
+is held against the pairs by `check`, which shares no code with these.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from flowanalysis.planning.kernel import Edge, Kernel, Relation, bits, collapse
 from flowanalysis.planning.shrink import Role, shrink
 
 # Work on what cannot be solved by listing (about microseconds, the same on every machine), and the seconds behind it.
-EFFORTS = {"quick": (8e6, 120.0), "normal": (100e6, 900.0), "thorough": (3e9, 14_400.0)}
+EFFORTS = {"quick": (8e6, 300.0), "normal": (100e6, 1800.0), "thorough": (3e9, 14_400.0)}
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def mine_roles(
         Show a progress bar over the assignments that are left to cover.
     deadline : float, optional
         Seconds after which the best so far is returned, whatever the effort. Unless given a guard stands far behind
-        the work: two minutes, a quarter of an hour, four hours.
+        the work: five minutes, half an hour, four hours.
 
     Returns
     -------
