@@ -17,6 +17,7 @@ _PUBLIC = {
     "FlowAnalysisError": "errors:FlowAnalysisError",
     "Policy": "policy:Policy",
     "Tenant": "tenant:Tenant",
+    "advise": "planning.advise:advise",
     "blast_radius": "analysis.blast:blast_radius",
     "bus_factor": "analysis.owners:bus_factor",
     "catalogue_coverage": "analysis.needs:catalogue_coverage",

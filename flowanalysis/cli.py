@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from flowanalysis import __version__
 from flowanalysis.collect.commands import collect, scopes
 from flowanalysis.errors import FlowAnalysisError
 from flowanalysis.text import plain
+
+if TYPE_CHECKING:
+    from flowanalysis.findings import Examination
 
 PATHS = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -268,6 +271,8 @@ LEVELS = ("critical", "high", "medium", "low", "info")
 @click.option("--fail-on", type=click.Choice(LEVELS), help="Exit with 1 when a finding is at least this severe.")
 @click.option("--sarif", type=FILE, help="Write the findings as SARIF 2.1.0.")
 @click.option("--csv", "sheet", type=FILE, help="Write the findings as CSV.")
+@click.option("--exceptions", type=FILE, help="Accepted findings (CSV); expired ones are open again.")
+@click.option("--ledger", type=FOLDER, help="Keep this month here, and tell what is new, open, fixed or returned.")
 @plainly
 def check(
     paths: tuple[Path, ...],
@@ -276,23 +281,43 @@ def check(
     fail_on: str | None,
     sarif: Path | None,
     sheet: Path | None,
+    exceptions: Path | None,
+    ledger: Path | None,
 ) -> None:
     """Print the findings of exports or a snapshot, and set the exit status."""
-    from flowanalysis.findings import find, to_csv, to_sarif
+    from flowanalysis.exceptions import accepted, apply_exceptions, read_exceptions
+    from flowanalysis.findings import examine, to_csv, to_sarif
     from flowanalysis.loading import load as read
     from flowanalysis.policy import load_policy
 
     tenant = read(*paths)
-    found = find(tenant, load_policy(policy), previous=read(previous) if previous else None)
-    table(found, columns=["severity", "rule", "subject_name", "title", "confidence"])
+    examination = examine(tenant, load_policy(policy), previous=read(previous) if previous else None)
+    found, columns = examination.findings, ["severity", "rule", "subject_name", "title", "confidence"]
+    if exceptions:
+        found = apply_exceptions(found, read_exceptions(exceptions), as_of=tenant.as_of)
+        columns = [*columns, "exception"]
+    table(found, columns=columns)
     counts = found["severity"].value_counts()
     say("\n" + ", ".join(f"{counts.get(level, 0)} {level}" for level in LEVELS))
     if sarif:
         to_sarif(found, sarif)
     if sheet:
         to_csv(found, sheet)
-    if fail_on and found["severity"].isin(LEVELS[: LEVELS.index(fail_on) + 1]).any():
+    if ledger:
+        say(_months(ledger, tenant.month, examination))
+    if fail_on and found.loc[~accepted(found), "severity"].isin(LEVELS[: LEVELS.index(fail_on) + 1]).any():
         sys.exit(1)
+
+
+def _months(folder: Path, month: str, examination: Examination) -> str:
+    """Keep the month and write the ledger of all; how many findings are in which state."""
+    from flowanalysis.ledger import STATES, ledger, recall, record, write_ledger
+
+    record(folder, month, examination)
+    rows = ledger(recall(folder))
+    write_ledger(rows, folder / "ledger.csv")
+    counts = rows["state"].value_counts()
+    return ", ".join(f"{counts.get(state, 0)} {state}" for state in STATES) + f": {folder / 'ledger.csv'}"
 
 
 @main.command()

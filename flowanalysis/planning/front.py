@@ -13,12 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flowanalysis.planning.groups import insert
+from flowanalysis.planning.groups import Search, insert, lower_bound
 from flowanalysis.planning.units import NEAR, Group, Part, Rules, Unit, bits, parts
 
 __all__ = ["front", "knee"]
 
 POINTS = 200  # points of the curve that are told
+STEPS = 2_000_000  # of the search for the first point
 
 
 def front(units: Sequence[Unit], rules: Rules) -> pd.DataFrame:
@@ -71,7 +72,8 @@ def _together(found: list[tuple[int, list[float]]]) -> tuple[list[int], list[flo
 
 def _merges(part: Part) -> tuple[int, list[float]]:
     """How many groups a part has without excess, and what each further merge costs."""
-    groups = sorted(insert(part), key=lambda g: g.key)
+    groups = Search(insert(part), steps=STEPS).fewer(lower_bound(part))
+    groups.sort(key=lambda g: g.key)
     tree = _Merging(part, groups)
     costs = []
     while (step := tree.step()) is not None:
