@@ -254,6 +254,10 @@ def as_answers(rows: list[dict], name: str) -> list[object]:
     return [*answers, failed]
 
 
+def as_one_page(rows: list[dict], name: str) -> list[object]:
+    return [{"@odata.context": "", "value": rows, "@odata.nextLink": f"{address(name)}?$skiptoken=x"}]
+
+
 def written(tmp_path, roots: list[object], monkeypatch, *, array: bool = False):
     path = tmp_path / "large.json"
     path.write_text(json.dumps(roots) if array else "\n".join(map(json.dumps, roots)), encoding="utf-8")
@@ -281,7 +285,7 @@ def both_ways(path):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("form", [as_lines, as_pages, as_answers])
+@pytest.mark.parametrize("form", [as_lines, as_pages, as_answers, as_one_page])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rows_are_the_same_either_way(tmp_path, monkeypatch, name, form, seed):
     path = written(tmp_path, form(FAMILIES[name](random.Random(seed)), name), monkeypatch)
@@ -396,3 +400,31 @@ def test_a_byte_order_mark_in_front_of_lines(tmp_path, monkeypatch):
     path.write_text("\n".join(map(json.dumps, users(random.Random(1)))), encoding="utf-8-sig")
     monkeypatch.setattr(files, "LARGE", 10)
     assert len(sources.read(path).tenant().identities) == 120
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_one_large_page_of_any_layout_goes_through_the_database(tmp_path, monkeypatch, name, indent):
+    path = tmp_path / "page.json"
+    path.write_text(json.dumps({"value": FAMILIES[name](random.Random(1))}, indent=indent), encoding="utf-8")
+    monkeypatch.setattr(files, "LARGE", 10)
+    quick, careful = both_ways(path)
+    assert quick is not None
+    one, two = rows_of(quick), rows_of(careful)
+    assert one.keys() == two.keys()
+    for key in one:
+        pd.testing.assert_frame_equal(one[key], two[key], obj=str(key))
+
+
+def test_files_of_a_middle_size_go_through_the_database_where_many_are_large(tmp_path, monkeypatch):
+    for number in range(3):
+        page = {"value": users(random.Random(number))}
+        (tmp_path / f"{number}.json").write_text(json.dumps(page, indent=1), encoding="utf-8")
+    size = (tmp_path / "0.json").stat().st_size
+    taken = []
+    monkeypatch.setattr(bulk, "read", lambda document: taken.append(document.name))
+    for large in (size * 4, size * 2):
+        monkeypatch.setattr(files, "LARGE", large)
+        monkeypatch.setattr(files, "MIDDLE", size // 2)
+        assert len(sources.read(tmp_path).frames["identities"]) > 300
+        assert bool(taken) == (large == size * 2)

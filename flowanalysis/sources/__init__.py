@@ -176,10 +176,11 @@ class _Work:
 def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
     harvest, work = Harvest(), _Work()
     found = list(_files(paths))
+    large = files.threshold(path for path, _ in found)
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
             harvest.written = max(harvest.written or 0.0, path.stat().st_mtime)
-            for document in files.documents(path, name=name, workspace=Path(folder)):
+            for document in files.documents(path, name=name, workspace=Path(folder), large=large):
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
                 else:

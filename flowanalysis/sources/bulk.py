@@ -40,7 +40,7 @@ class Plan:
 
     family: bulksql.Family
     form: str  # rows | pages | envelopes | children
-    array: bool
+    layout: str  # newline_delimited | array | unstructured, in the database's words
     keys: frozenset[str]
 
 
@@ -81,7 +81,13 @@ def plan(document: Document) -> Plan | None:
     family = FAMILIES.get(kinds.pop() or "") if len(kinds) == 1 else None
     if family is None or form is None or form not in family.forms or keys & family.never:
         return None
-    return Plan(family, form, is_array(document.path), frozenset(keys))
+    layout = "array" if is_array(document.path) else "unstructured" if is_page(document) else "newline_delimited"
+    return Plan(family, form, layout, frozenset(keys))
+
+
+def is_page(document: Document) -> bool:
+    """True when the file is one object, which may have any number of lines."""
+    return len(document.sample) == 1 and isinstance(document.sample[0], Mapping)
 
 
 def _form(sample: Sequence[Any]) -> str | None:
@@ -123,9 +129,10 @@ def _load(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> None:
         },
         "children": {"groupId": "VARCHAR", **dict.fromkeys(CHILDREN, f"{row}[]")},
     }[found.form]
+    longest = path.stat().st_size + 1 if found.layout == "unstructured" else 0
     source = (
-        f"read_json({bulksql.quoted(str(path))}, format = '{'array' if found.array else 'newline_delimited'}', "
-        f"columns = {bulksql.declared(columns)}, maximum_object_size = {LONGEST})"
+        f"read_json({bulksql.quoted(str(path))}, format = '{found.layout}', "
+        f"columns = {bulksql.declared(columns)}, maximum_object_size = {max(LONGEST, longest)})"
     )
     stored = "temp table" if found.family.stored else "temp view"
     database.execute(bulksql.LOAD[found.form].format(source=source, stored=stored))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from flowanalysis.errors import BrokenExport, InputError, RefusedInput
@@ -17,7 +17,9 @@ from flowanalysis.sources import archives, jsontext, sheets
 from flowanalysis.sources.base import Document
 
 LARGE = 32 * 2**20
-"""Bytes from which JSON Lines stay on disk for the database to read."""
+"""Bytes from which JSON Lines, pages and tables stay on disk for the database to read."""
+MIDDLE = 4 * 2**20
+"""The same where many files together are large."""
 WHOLE = 4 * 2**30
 """Bytes that are decoded at most when a file cannot be read line by line."""
 UNPACKED = 8 * 2**30
@@ -27,7 +29,12 @@ PARQUET = b"PAR1"
 GZIP = b"\x1f\x8b"
 
 
-def documents(path: Path, *, name: str, workspace: Path) -> Iterator[Document | InputError]:
+def threshold(paths: Iterable[Path]) -> int:
+    """Bytes from which a file stays on disk, when so many are read together: many of a middle size are large too."""
+    return LARGE if sum(p.stat().st_size for p in paths) < LARGE else min(LARGE, MIDDLE)
+
+
+def documents(path: Path, *, name: str, workspace: Path, large: int | None = None) -> Iterator[Document | InputError]:
     """The documents of one file; an archive gives several.
 
     Parameters
@@ -38,6 +45,8 @@ def documents(path: Path, *, name: str, workspace: Path) -> Iterator[Document | 
         Name to show.
     workspace : Path
         Folder for what must lie on disk while it is read; the caller removes it.
+    large : int, optional
+        Bytes from which a file stays on disk, from `threshold`.
 
     Yields
     ------
@@ -45,30 +54,30 @@ def documents(path: Path, *, name: str, workspace: Path) -> Iterator[Document | 
         An error for one member does not stop the others.
     """
     try:
-        yield from _open(path, name, workspace)
+        yield from _open(path, name, workspace, LARGE if large is None else large)
     except InputError as error:
         yield error
     except OSError as error:
         yield BrokenExport(f"cannot be opened ({error.strerror})", where=name, remedy="Check the file's permissions")
 
 
-def _open(path: Path, name: str, workspace: Path) -> Iterator[Document | InputError]:
+def _open(path: Path, name: str, workspace: Path, large: int) -> Iterator[Document | InputError]:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(4096)
     if not head.strip():
         raise BrokenExport("the file is empty", where=name, remedy="Export it again")
     if head.startswith(GZIP):
-        yield from _open(_unpacked(path, name, workspace), name.removesuffix(".gz"), workspace)
+        yield from _open(_unpacked(path, name, workspace), name.removesuffix(".gz"), workspace, large)
     elif archives.is_zip(head):
         yield from _archive(path, name, workspace)
     elif head.startswith(SQLITE):
         yield Document(name, "sqlite", path=path)
     elif head.startswith(PARQUET):
         yield Document(name, "parquet", path=path)
-    elif size > LARGE and (sample := jsontext.sample(path)):
+    elif size > large and (sample := jsontext.sample(path)):
         yield Document(name, "lines", path=path, sample=tuple(sample))
-    elif size > LARGE and (first := sheets.head(path, name=name)) is not None:
+    elif size > large and (first := sheets.head(path, name=name)) is not None:
         yield Document(name, "sheet", path=path, sheet=first)
     elif size > WHOLE:
         raise RefusedInput(f"more than {WHOLE // 2**30} GB in one piece", where=name, remedy="Export as JSON Lines")

@@ -164,7 +164,8 @@ def _member_listed(gather: Gather, page: Page, row: Row, shown: frozenset[str]) 
     group = page.about("groups") or fold(row.get("groupId"))
     if group is None:
         gather.say("group members", f"does not tell the group; kept under {UNTOLD}. Add a key groupId to every row")
-    for role in row.get("roles") or ["Member"]:
+    told = row.get("roles")
+    for role in told if isinstance(told, list) and told else ["Member"]:
         _membership(gather, group, row, "owner" if str(role).lower() == "owner" else "member")
 
 

@@ -199,14 +199,28 @@ def _unique(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
 
 
 def sample(path: Path) -> list[Any]:
-    """The first rows of a large file of JSON Lines or of one large array; nothing for other files."""
+    """The first rows of a large file of JSON Lines or of one large array, the beginning of one page; else nothing."""
     with path.open("rb") as file:
         head = file.read(2**22)
     text = head.decode("utf-8", "ignore").lstrip("\ufeff \t\r\n")
     if text.startswith("["):
         return _first(text[1:], between=",")
     lines = text.split("\n")[:-1][:SAMPLE]
-    return [orjson.loads(line) for line in lines if line.strip()] if lines and all(map(_is_row, lines)) else []
+    if lines and all(map(_is_row, lines)):
+        return [orjson.loads(line) for line in lines if line.strip()]
+    return _page(text)
+
+
+def _page(text: str) -> list[Any]:
+    """The beginning of one page, which is one object however long it is."""
+    if not text.startswith("{"):
+        return []
+    if _reads(text):
+        root = orjson.loads(text)
+    else:
+        mended = torn.mend(text)
+        root = mended.value if mended else {}
+    return [{**root, "value": root["value"][:SAMPLE]}] if isinstance(root.get("value"), list) else []
 
 
 def _is_row(line: str) -> bool:

@@ -35,7 +35,7 @@ def read(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
     quick = bulk.read(document)
     if quick is not None:
         yield from quick
-    elif bulk.is_array(document.path):
+    elif bulk.is_array(document.path) or bulk.is_page(document):
         yield from reader.read(files.whole(document))
     else:
         yield from _joined(_stretches(document, reader))
