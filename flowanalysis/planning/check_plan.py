@@ -9,7 +9,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -116,7 +116,7 @@ def _needs(
     return needs, connectors, kinds
 
 
-def _resource(row, use, places: Mapping) -> str:
+def _resource(row: Any, use: Any, places: Mapping[Any, Any]) -> str:
     """A name for what is needed that is equal exactly where the thing is."""
     if row.state in ("known", "environment_variable") and isinstance(row.resource, str) and row.resource:
         return row.resource
@@ -140,7 +140,7 @@ def _resource(row, use, places: Mapping) -> str:
 class _Rights:
     """Which rights include which, and how much each weighs."""
 
-    def __init__(self, tenant: Tenant, policy: Policy, needs: Mapping, kinds: Mapping[str, set[str]]) -> None:
+    def __init__(self, tenant: Tenant, policy: Policy, needs: Mapping[Any, Any], kinds: Mapping[str, set[str]]) -> None:
         self.kinds = kinds
         self.levels: dict[str, set[str]] = defaultdict(set)
         for rights in needs.values():
@@ -208,7 +208,9 @@ def _refuse_conflicts(policy: Policy, seen: _Rights, account: str, held: Iterabl
             raise PlanError(f"The account {account} would hold {min(left)} and {min(right)}, which must not meet.")
 
 
-def _refuse_excess(plan: Plan, flow: Flow, account: str, over: float, told: Mapping, listed: Mapping) -> None:
+def _refuse_excess(
+    plan: Plan, flow: Flow, account: str, over: float, told: Mapping[Any, Any], listed: Mapping[Any, Any]
+) -> None:
     if over > plan.excess_limit + SLACK:
         raise PlanError(
             f"The flow {flow[1]} would reach {over:g} too much on {account}; {plan.excess_limit:g} is allowed."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,9 @@ class Constraints:
     problems: list[dict[str, str | None]]
 
 
-def problem(kind: str, sentence: str, remedy: str, *, flow: Flow | None = None, account: str | None = None) -> dict:
+def problem(
+    kind: str, sentence: str, remedy: str, *, flow: Flow | None = None, account: str | None = None
+) -> dict[str, Any]:
     """One row of the plan's findings."""
     environment, flow_id = flow or (None, None)
     return dict(zip(COLUMNS, (kind, environment, flow_id, account, sentence, remedy), strict=True))
@@ -63,7 +66,8 @@ def constraints(tenant: Tenant, policy: Policy, flows: pd.DataFrame, targets: It
     targets : iterable of str
         Accounts that may take flows: service accounts alone.
     """
-    rows, known = [], set(targets)
+    rows: list[dict[str, Any]] = []
+    known = set(targets)
     forbidden: set[tuple[Flow, str]] = set()
     closed: set[str] = set()
     for entry in policy.planning["forbidden"]:
@@ -104,7 +108,7 @@ def _fault(
     return None
 
 
-def _flows(flows: pd.DataFrame, name: str, rows: list[dict]) -> list[Flow]:
+def _flows(flows: pd.DataFrame, name: str, rows: list[dict[str, Any]]) -> list[Flow]:
     """Planned flows of this id or exact name."""
     wanted = name.strip().lower()
     ids, names = flows["flow_id"].str.lower(), flows["display_name"].str.lower()
@@ -125,7 +129,7 @@ def _flows(flows: pd.DataFrame, name: str, rows: list[dict]) -> list[Flow]:
     return list(zip(planned["environment_id"], planned["flow_id"], strict=True))
 
 
-def _accounts(tenant: Tenant, name: str, rows: list[dict]) -> list[str]:
+def _accounts(tenant: Tenant, name: str, rows: list[dict[str, Any]]) -> list[str]:
     """The identity of this id, UPN, mail address or application id."""
     found = members(tenant, pd.Series([name], dtype=TEXT)).iloc[0]
     if pd.isna(found):
@@ -153,7 +157,7 @@ def serves(connectors: pd.Series) -> pd.Series:
     return connectors.map(listed[listed != ""]).astype(TEXT)
 
 
-def unfit(units: Iterable[Unit], rules: Rules, wants: Wants) -> list[dict]:
+def unfit(units: Iterable[Unit], rules: Rules, wants: Wants) -> list[dict[str, Any]]:
     """Flows that break a rule by themselves, whatever account they get: they stay alone, and the plan says so."""
     rows = []
     for unit in units:
@@ -180,7 +184,7 @@ def key_flow(key: str) -> Flow:
     return environment, flow
 
 
-def pinned_units(units: list[Unit], rules: Rules) -> tuple[list[Unit], list[dict]]:
+def pinned_units(units: list[Unit], rules: Rules) -> tuple[list[Unit], list[dict[str, Any]]]:
     """The same units, without the pins that contradict each other.
 
     Flows pinned to one account must fit together there: one boundary and purpose, all rules kept. They are taken in

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -55,7 +56,7 @@ def grants(
 
 def _needed(
     account: str, wants: Wants, planned: Mapping[int, int], now: Mapping[str, tuple[int, bool]], *, told: bool
-) -> list[tuple]:
+) -> list[tuple[Any, ...]]:
     rows = []
     table = wants.rights
     for bit in wants.least(sum(1 << b for b in planned)):
@@ -85,7 +86,7 @@ def _action(resource: str, level: str, state: str, have: int) -> tuple[str, str]
 
 def _beyond(
     account: str, wants: Wants, planned: Mapping[int, int], now: Mapping[str, tuple[int, bool]], vague: str | None
-) -> list[tuple]:
+) -> list[tuple[Any, ...]]:
     """Rights that the account holds and no flow of it needs."""
     needed = {wants.rights.at[bit, "resource"] for bit in wants.least(sum(1 << b for b in planned))}
     rows = []
@@ -125,7 +126,7 @@ def moves(
     shared = _shared_references(connections)
     by_flow = dict(iter(connections[connections["changed"]].groupby(KEY, sort=False)))
     grants_of = {key: rows["sentence"].tolist() for key, rows in given.groupby(KEY, sort=False)}
-    rows: list[tuple] = []
+    rows: list[tuple[Any, ...]] = []
     moving = assignment[assignment["state"] == "moves"].sort_values(["account", *KEY])
     for flow in moving.itertuples(index=False):
         key = (flow.environment_id, flow.flow_id)
@@ -146,7 +147,7 @@ def _shared_references(connections: pd.DataFrame) -> set[tuple[str, str]]:
     return set(counts[counts > 1].index)
 
 
-def _opening(flow, sentences: Iterable[str]) -> list[tuple]:
+def _opening(flow: Any, sentences: Iterable[str]) -> list[tuple[Any, ...]]:
     steps = []
     if flow.is_new:
         what = f"Create the account {flow.account_name}, license it, and register it with an owner and a deputy."
@@ -154,7 +155,9 @@ def _opening(flow, sentences: Iterable[str]) -> list[tuple]:
     return steps + [("grant", "owner of the resource", pd.NA, pd.NA, s) for s in sorted(set(sentences))]
 
 
-def _connect(flow, uses: pd.DataFrame | None, there: Mapping, shared: set[tuple[str, str]]) -> list[tuple]:
+def _connect(
+    flow: Any, uses: pd.DataFrame | None, there: Mapping[Any, Any], shared: set[tuple[str, str]]
+) -> list[tuple[Any, ...]]:
     steps = []
     for use in () if uses is None else uses.itertuples(index=False):
         ends = (use.alias, use.connector_id)
@@ -171,7 +174,7 @@ def _connect(flow, uses: pd.DataFrame | None, there: Mapping, shared: set[tuple[
     return steps
 
 
-def _rebind(use, shared: set[tuple[str, str]]) -> str:
+def _rebind(use: Any, shared: set[tuple[str, str]]) -> str:
     if pd.isna(use.reference_name):
         return "Choose that connection in the flow, save, and see that no step kept the old one."
     if (use.environment_id, use.reference_name) in shared:
@@ -182,7 +185,7 @@ def _rebind(use, shared: set[tuple[str, str]]) -> str:
     return f"Point the connection reference {use.reference_name} to that connection; that moves all flows that use it."
 
 
-def _close(flow) -> list[tuple]:
+def _close(flow: Any) -> list[tuple[Any, ...]]:
     old = flow.owner_name if isinstance(flow.owner_name, str) else "the owner of today"
     if flow.owner_id == flow.account:
         own = f"{flow.account_name} owns the flow already."

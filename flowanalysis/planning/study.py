@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -52,7 +53,7 @@ class Study:
     rules: Rules
     units: list[Unit]
     principal: Mapping[Flow, str]
-    problems: list[dict]
+    problems: list[dict[str, Any]]
 
     def purpose(self, unit: Unit) -> str:
         """Purpose of a unit's part."""
@@ -135,7 +136,7 @@ def _principals(uses: pd.DataFrame) -> dict[Flow, str]:
     return {key: ("yes", "unknown", "no")[value] for key, value in worst.items()}
 
 
-def _asked(units: list[Unit], principal: Mapping[Flow, str], wanted: Wants, policy: Policy) -> list[dict]:
+def _asked(units: list[Unit], principal: Mapping[Flow, str], wanted: Wants, policy: Policy) -> list[dict[str, Any]]:
     """Flows that cannot have a service principal though the policy asks for one."""
     if policy.planning["service_principals"] != "require":
         return []

@@ -87,10 +87,11 @@ def _places(tenant: Tenant, policy: Policy, account: pd.Series) -> list[tuple[st
     by_name = by_id.reindex(environments["environment_id"]).set_axis(names)
     lookup = {**by_name[by_name.index.notna()].to_dict(), **by_id.rename(str.lower).to_dict()}
     told = pd.Series(register["environments"].array, index=members(tenant, register["account"])).dropna()
-    found = {}
+    found: dict[str, tuple[str, ...]] = {}
     for account_id, text in told.items():
         places = [lookup.get(p.strip().lower()) for p in str(text).split(";") if p.strip()]
-        found[account_id] = () if None in places else tuple(sorted(set(places)))
+        known = {p for p in places if p is not None}
+        found[account_id] = tuple(sorted(known)) if None not in places else ()
     return [found.get(a, ()) for a in account]
 
 

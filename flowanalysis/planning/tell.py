@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -147,7 +148,7 @@ def assignment(tenant: Tenant, seen: Study, served: Sequence[Served], uses: pd.D
 
 
 def _excess_of(served: Sequence[Served]) -> dict[Flow, float]:
-    found = {}
+    found: dict[Flow, float] = {}
     for one in served:
         for number, over in zip(one.group.members, one.group.over, strict=True):
             found |= {flow_of(key): over for key in one.group.part.units[number].keys}
@@ -193,7 +194,7 @@ _ACCOUNTS |= dict.fromkeys(("flows", "left_flows", "rights"), COUNT) | {"request
 _ACCOUNTS |= {"requests_left": NUMBER, "exposure": NUMBER, "service_principal": TEXT}
 
 
-def _freed(seen: Study, served: Sequence[Served], flows: pd.DataFrame, left: pd.Series) -> list[dict]:
+def _freed(seen: Study, served: Sequence[Served], flows: pd.DataFrame, left: pd.Series) -> list[dict[str, Any]]:
     """Service accounts that planned flows run as today and none will."""
     used = {one.account for one in served}
     names = seen.accounts.set_index("account_id")["name"]

@@ -9,6 +9,7 @@ so they are exact and the tiles are the same on every machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array, issparse
@@ -67,7 +68,7 @@ class Tiler:
         waiting: list[tuple[int, Members]] = []  # grown before, and nothing taken from them since
         while open_.any():
             grown = self._fresh(open_, waiting)
-            waiting += [(np.count_nonzero(open_[members]), members) for members in grown]
+            waiting += [(int(np.count_nonzero(open_[members])), members) for members in grown]
             waiting.sort(key=lambda tile: -tile[0])
             least = WORTH * waiting[0][0]
             taken, kept = [], []
@@ -127,9 +128,10 @@ class Tiler:
         return list(zip(tall, wide, strict=True))
 
     def _book(self, tiles: int) -> None:
-        places = self.assigned.nnz if issparse(self.assigned) else self.assigned.size
+        assigned: Any = self.assigned
+        places = assigned.nnz if issparse(assigned) else assigned.size
         self.clock.spend(2 * tiles * places / RATE)
 
 
-def _dense(matrix: np.ndarray | csr_array) -> np.ndarray:
+def _dense(matrix: Any) -> np.ndarray:
     return matrix.toarray() if issparse(matrix) else matrix

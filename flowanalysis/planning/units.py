@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -139,7 +140,7 @@ def bits(mask: int) -> Iterator[int]:
 
 def collapse(units: Iterable[Unit], rules: Rules) -> list[Unit]:
     """Units of equal needs as one, as far as the caps allow: together they reach no more than alone."""
-    alike: dict[tuple, list[list[Unit]]] = {}
+    alike: dict[tuple[Any, ...], list[list[Unit]]] = {}
     for unit in sorted(units, key=lambda u: (u.kin, u.key)):
         stacks = alike.setdefault((unit.part, unit.pin, unit.banned, unit.needs, unit.reach), [])
         fitting = (s for s in stacks if not rules.conflicting(unit.needs) and _within_caps([*s, unit], rules))
