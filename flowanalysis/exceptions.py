@@ -12,7 +12,7 @@ import pandas as pd
 from flowanalysis.errors import PolicyError, UnknownName
 from flowanalysis.schema import TEXT, TIME
 
-__all__ = ["COLUMNS", "apply_exceptions", "read_exceptions"]
+__all__ = ["COLUMNS", "accepted", "apply_exceptions", "read_exceptions"]
 
 COLUMNS = ["finding_id", "rule", "subject_id", "approver", "reason", "until"]
 LIMIT = 10_000_000  # bytes of a file
@@ -101,3 +101,10 @@ def apply_exceptions(findings: pd.DataFrame, exceptions: pd.DataFrame, *, as_of:
     expired = "open again: the exception of " + merged["approver"] + " ended on " + day
     merged["note"] = accepted.where(merged["exception"] == "accepted", expired).where(named, pd.NA).astype(TEXT)
     return merged.astype({"exception": TEXT})
+
+
+def accepted(findings: pd.DataFrame) -> pd.Series:
+    """True for the findings that an exception in force covers; without `apply_exceptions` none is."""
+    if "exception" not in findings:
+        return pd.Series(False, index=findings.index)
+    return (findings["exception"] == "accepted").fillna(False).astype(bool)

@@ -258,7 +258,10 @@ def _sarif_result(row: dict[str, Any]) -> dict[str, Any]:
     ]
     place = {"kind": row["subject_kind"], "name": parts[0], "fullyQualifiedName": plain(_qualified(row))}
     keep = ("severity", "confidence", "environment_id", "flow_id", "account_id", "evidence")
+    accepted = row.get("exception") == "accepted"
+    why = {"kind": "external", "status": "accepted", "justification": _sarif_text(str(row.get("note")))}
     return {
+        **({"suppressions": [why]} if accepted else {}),
         "ruleId": row["rule"],
         "level": level,
         "message": {"text": f"{parts[0]}: {parts[1]}. {parts[2]} {parts[3]}"},

@@ -11,6 +11,7 @@ import pytest
 import rooms
 from jsonschema import Draft7Validator, ValidationError
 
+from flowanalysis.exceptions import apply_exceptions, read_exceptions
 from flowanalysis.findings import examine, to_sarif
 from flowanalysis.rules import RULES
 
@@ -39,6 +40,14 @@ RESULT = closed(
     kind={"enum": ["notApplicable", "pass", "fail", "review", "open", "informational"]},
     message=WORDS,
     locations=many(closed("", logicalLocations=many(PLACE, uniqueItems=True), physicalLocation={"type": "object"})),
+    suppressions=many(
+        closed(
+            "kind",
+            kind={"enum": ["inSource", "external"]},
+            status={"enum": ["accepted", "underReview", "rejected"]},
+            justification=TEXT,
+        )
+    ),
     partialFingerprints={"type": "object", "additionalProperties": TEXT},
     properties={"type": "object", "properties": {"tags": many(TEXT)}},
 )
@@ -89,6 +98,20 @@ def test_the_schema_refuses_what_is_not_sarif(log):
     made["runs"][0]["results"][0]["severity"] = "high"
     with pytest.raises(ValidationError):
         Draft7Validator(LOG).validate(made)
+
+
+def test_an_accepted_finding_is_suppressed_with_its_reason(tmp_path):
+    tenant = rooms.owned_by("del")
+    (tmp_path / "e.csv").write_text(
+        "rule,subject_id,approver,reason,until\nOWN-1,f,Ada,moves in May,2027-05-31\n", encoding="utf-8"
+    )
+    found = apply_exceptions(examine(tenant).findings, read_exceptions(tmp_path / "e.csv"), as_of=tenant.as_of)
+    to_sarif(found, tmp_path / "a.sarif")
+    made = json.loads((tmp_path / "a.sarif").read_text(encoding="utf-8"))
+    Draft7Validator(LOG).validate(made)
+    told = {r["ruleId"]: r.get("suppressions") for r in made["runs"][0]["results"]}
+    assert "moves in May" in told.pop("OWN-1")[0]["justification"]
+    assert not any(told.values())
 
 
 def test_no_finding_is_a_log_too(tmp_path):

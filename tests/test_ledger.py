@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import rooms
+from click.testing import CliRunner
 
+from flowanalysis.cli import main
 from flowanalysis.errors import PolicyError, UnknownName
 from flowanalysis.exceptions import apply_exceptions, read_exceptions
 from flowanalysis.findings import examine, find
@@ -164,3 +166,25 @@ def test_the_longest_of_several_exceptions_counts(accept):
 def test_incomplete_exceptions_are_refused(accept, text, error, said):
     with pytest.raises(error, match=said):
         accept(text)
+
+
+def test_the_command_keeps_months_and_heeds_exceptions(root, tmp_path):
+    demo, kept = root / "data" / "demo", tmp_path / "months"
+
+    def check(month: str, *more: str):
+        words = ["check", str(demo / month), "--ledger", str(kept), *more]
+        return CliRunner().invoke(main, words)
+
+    first = check("2026-09")
+    assert first.exit_code == 0, first.output
+    assert " new, 0 open" in first.output
+    accepted = ["--exceptions", str(demo / "exceptions.csv"), "--csv", str(tmp_path / "found.csv")]
+    second = check("2026-10", "--previous", str(demo / "2026-09"), *accepted)
+    assert second.exit_code == 0, second.output
+    before = (kept / "ledger.csv").read_bytes()
+    states = pd.read_csv(kept / "ledger.csv", dtype=str, keep_default_na=False)["state"]
+    assert {"new", "open", "fixed"} <= set(states)
+    told = pd.read_csv(tmp_path / "found.csv", dtype=str, keep_default_na=False).set_index("rule")["exception"]
+    assert (told["SEC-3"], told["CON-4"]) == ("accepted", "expired")
+    check("2026-10", "--previous", str(demo / "2026-09"))
+    assert (kept / "ledger.csv").read_bytes() == before
