@@ -109,9 +109,8 @@ def broken(path: Path) -> list[str]:
             continue
         place, _, anchor = unquote(link).partition("#")
         target = (path.parent / place).resolve() if place else path
-        if not target.exists() or not target.is_relative_to(ROOT):
-            faults.append(link)
-        elif anchor and target.suffix == ".md" and anchor not in anchors(prose(target)):
+        there = target.exists() and target.is_relative_to(ROOT)
+        if not there or (anchor and target.suffix == ".md" and anchor not in anchors(prose(target))):
             faults.append(link)
     return faults
 
