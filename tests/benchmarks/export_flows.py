@@ -242,9 +242,9 @@ def connections(world: World, part: slice) -> pa.Array:
 
 
 def shares(world: World) -> pa.Array:
-    """One of two hundred connections is shared, some with everybody."""
+    """One of two hundred connections is shared, the first in any case; some with everybody."""
     rng = world.rng
-    at = np.flatnonzero(rng.random(len(world.connections)) < 0.005)
+    at = np.union1d(np.flatnonzero(rng.random(len(world.connections)) < 0.005), [0])
     kind, who, _ = world.actor(rng.random(len(at)))
     everybody = rng.random(len(at)) < 0.1
     all_of_them = pa.array([TENANT] * len(at), pa.large_string())
