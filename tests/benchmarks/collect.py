@@ -114,18 +114,20 @@ def ours(port: int, out: Path) -> int:
 
 
 def measured(name: str, port: str) -> None:
-    """One client in a process of its own: rows, seconds, megabytes above start."""
+    """One client in a process of its own: rows, seconds, megabytes above start, seconds of the processor."""
     client = {"bare": bare, "json": partial(bare, decode=True), "ours": ours}[name]
     import requests  # noqa: F401 - what both need is there before the measurement
 
     import flowanalysis.collect.run  # noqa: F401
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         rows = client(int(port), Path(folder))
         took = time.perf_counter() - began
-    print(rows, took, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    print(rows, took, (after.ru_maxrss - before.ru_maxrss) / 1024, busy)
 
 
 def main(users: int, rounds: int) -> None:
@@ -136,16 +138,21 @@ def main(users: int, rounds: int) -> None:
     port = str(here.recv())
     times: dict[str, list[float]] = {name: [] for name in ("bare", "json", "ours")}
     memory: dict[str, list[float]] = {name: [] for name in times}
+    work: dict[str, list[float]] = {name: [] for name in times}
     for name in (*times,) * rounds:
         done = subprocess.run([sys.executable, __file__, name, port], capture_output=True, text=True, check=True)
-        rows, took, grown = (float(word) for word in done.stdout.split())
-        print(f"{name}: {rows:,.0f} users in {took:.1f} s ({rows / took:,.0f} a second), {grown:.0f} MB above start")
+        rows, took, grown, busy = (float(word) for word in done.stdout.split())
+        print(f"{name}: {rows:,.0f} users in {took:.1f} s, {busy:.1f} s of it busy, {grown:.0f} MB above start")
         times[name].append(took)
+        work[name].append(busy)
         memory[name].append(grown)
     server.terminate()
     middle = {name: statistics.median(took) for name, took in times.items()}
     for name in ("bare", "json"):
         print(f"throughput {middle[name] / middle['ours']:.2f} of {name} (medians of {rounds})")
+        print(
+            f"processor time {statistics.median(work['ours']) / statistics.median(work[name]):.2f} times that of {name}"
+        )
     print(f"{max(memory['ours']):.0f} MB above start at most")
 
 
