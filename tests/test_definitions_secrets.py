@@ -345,3 +345,45 @@ def test_real_definitions_raise_few_alarms(corpus):
     assert len(files) > 300
     # three definitions hold a true secret: a signed address, and a service key in two versions of one flow
     assert len(flagged) <= 3 + len(files) // 47
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0130" * 2_000 + " password=Tr0ub4dor3x",
+        "password secret key " * 40 + "password=Tr0ub4dor3x",
+        "see:key:token password=Tr0ub4dor3x",
+        "name=a&client_id=b&password=Tr0ub4dor3x&x=1",
+    ],
+)
+def test_a_secret_in_a_text_is_found_whatever_stands_before_it(text):
+    clean, found = redact({"inputs": text})
+    assert "Tr0ub4dor3x" not in clean["inputs"]
+    assert len(found) == 1
+
+
+def _request(uri):
+    return flow(http(uri=uri))
+
+
+def _old(path):
+    host = {"connection": {"name": "@parameters('$connections')['shared_sql']['connectionId']"}}
+    return flow({"type": "ApiConnection", "inputs": {"host": host, "method": "get", "path": path}})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        _old("/" * 30_000),
+        _old("/{" * 30_000),
+        _request("https://graph.microsoft.com/v1.0" + "/chats/" * 30_000),
+        _request("https://fabrikam.sharepoint.com/_api/" + "lists/" * 30_000),
+        flow(http(body="key key_" * 20_000 + "=x")),
+        flow(http(body="a:" * 60_000 + "key")),
+    ],
+    ids=range(6),
+)
+def test_a_definition_made_to_be_slow_is_read_soon(document):
+    started = time.process_time()
+    read_definition(document)
+    assert time.process_time() - started < 3

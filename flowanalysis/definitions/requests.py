@@ -11,6 +11,8 @@ from flowanalysis.definitions.expressions import HOLE, Value
 __all__ = ["host_of", "last_resort", "method_of", "path_segments", "request_of"]
 
 _HOST = re.compile(r"^[a-z][a-z0-9+.-]*://(?:[^/@?#]*@)?([^/?#:]+)", re.IGNORECASE)
+# Without a look ahead, which would read the rest of the path again at every slash.
+_PIECE = re.compile(r"[^/{]+|\{[^}]*\}?|/")
 
 
 def last_resort(inputs: Mapping[str, Any]) -> str | None:
@@ -32,7 +34,15 @@ def shape_of(path: str) -> str:
 
 def path_segments(path: str) -> list[str]:
     """Path segments; slashes inside expressions do not count."""
-    return re.split(r"/(?![^{]*\})", path)
+    if "{" not in path:
+        return path.split("/")
+    parts = [""]
+    for piece in _PIECE.findall(path):
+        if piece == "/":
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def method_of(inputs: Mapping[str, Any]) -> str | None:

@@ -339,18 +339,28 @@ def _named_in_text(item: _Text) -> Iterator[_Hit]:
 
 def _pairs(text: str) -> Iterator[tuple[str, str, int]]:
     """Names with secret values inside a text, and where the value begins."""
-    done = 0
-    for word in _LIKELY.finditer(text.lower()):
-        if word.start() < done:
-            continue
-        at = max(done, word.start() - _BEFORE)
-        for match in _IN_TEXT.finditer(text[at : word.end() + _AFTER]):
-            if at + match.start() > word.end():
-                break
-            done = at + match.end()
+    for start, end in _regions(text):
+        part, at = text[start:end], 0
+        while match := _IN_TEXT.search(part, at):
             value = _told(match)
             if value:
-                yield match["name"], value, at + match.start("value")
+                yield match["name"], value, start + match.start("value")
+            # what is no secret may have swallowed the name of one
+            at = match.end() if value else match.start("value")
+
+
+def _regions(text: str) -> Iterator[tuple[int, int]]:
+    """Stretches of a text around likely words; each place is in one of them, however close the words stand."""
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters become two, and all places after them would be wrong
+        lower = "".join([c.lower() if len(c.lower()) == 1 else c for c in text])
+    start = end = 0
+    for word in _LIKELY.finditer(lower):
+        if word.start() - _BEFORE > end:
+            yield start, end
+            start = word.start() - _BEFORE
+        end = word.end() + _AFTER
+    yield start, end
 
 
 def _told(match: re.Match[str]) -> str:
