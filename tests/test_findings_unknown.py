@@ -10,10 +10,24 @@ import flowanalysis as fa
 from flowanalysis import schema
 from flowanalysis.places import demo
 
-ANALYSES = (
-    "findings execution_map effective_permissions privileges least_privilege_gap blast_radius escalations "
-    "permission_overlap departure_impact bus_factor unused_connections classify coverage steps needs document"
-).split()
+ANALYSES = [
+    "findings",
+    "execution_map",
+    "effective_permissions",
+    "privileges",
+    "least_privilege_gap",
+    "blast_radius",
+    "escalations",
+    "permission_overlap",
+    "departure_impact",
+    "bus_factor",
+    "unused_connections",
+    "classify",
+    "coverage",
+    "steps",
+    "needs",
+    "document",
+]
 
 
 def with_holes(tenant: fa.Tenant, seed: int) -> fa.Tenant:
