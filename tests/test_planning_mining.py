@@ -90,6 +90,20 @@ def test_dense_wide_and_thin_planted_roles_are_never_exceeded(shape):
     assert mined.bound <= mined.count <= roles
 
 
+def test_the_order_of_the_lines_does_not_matter_where_roles_are_generated():
+    pairs = planted(60, 60, 30, widest=15, most=6, seed=5)
+    one = mine_roles(pairs, effort="quick")
+    assert same(one, mine_roles(pairs.sample(frac=1, random_state=7), effort="quick"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [5, 12])
+def test_no_more_than_the_planted_roles_are_found_in_dense_relations(most):
+    mined = mine_roles(planted(300, 300, 150, widest=40, most=most, seed=1), effort="quick")
+    assert mined.count <= 150
+    assert not mined.late
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(500, 500, 150, 15, 20), (1000, 1000, 500, 15, 15)])
 def test_large_planted_relations_are_solved_by_generating_roles(shape):
