@@ -9,8 +9,10 @@ import rooms
 
 from flowanalysis import reference, schema
 from flowanalysis.analysis.access import effective_permissions
+from flowanalysis.analysis.drift import drift
 from flowanalysis.analysis.execution import execution_map, flow_accounts
 from flowanalysis.analysis.identities import _score
+from flowanalysis.definitions.secrets import redact
 from flowanalysis.findings import _severity, find, to_sarif
 from flowanalysis.policy import SEVERITIES, load_policy
 from flowanalysis.rules import RULES
@@ -267,3 +269,44 @@ def test_accounts_of_a_flow_come_once_each_with_their_number_of_connections():
     }
     found = flow_accounts(Tenant(frames))
     assert found[["account_id", "connections"]].to_numpy().tolist() == [["ann", 1], ["bo", 2]]
+
+
+DRIFT = {
+    "grants": ("right", "principal_id", "resource_id", "level"),
+    "memberships": ("membership", "member_id", "group_id", "relation"),
+    "role_assignments": ("directory_role", "principal_id", "role_id", "state"),
+    "app_permissions": ("app_permission", "client_id", "permission", "kind"),
+    "environment_roles": ("environment_role", "principal_id", "environment_id", "role"),
+    "flow_owners": ("owner", "principal_id", "flow_id", "role"),
+    "connection_shares": ("share", "principal_id", "connection_id", "role"),
+    "connections": ("connection", "connection_id", None, "account_name"),
+    "connection_references": ("connection_reference", "reference_name", None, "connection_id"),
+    "flow_connections": ("flow_connection", "flow_id", "alias", "connection_id"),
+    "flows": ("flow", "flow_id", None, "state"),
+    "identities": ("identity", "identity_id", None, "status"),
+}
+
+
+@pytest.mark.parametrize("table", DRIFT)
+def test_a_new_row_is_told_in_the_words_of_its_table(table):
+    what, subject, thing, value = DRIFT[table]
+    told = schema.table(table)
+    row = {c: f"{c} of it" for c in (*told.key, subject, value) if told.kinds[c] == "text"}
+    row |= {"level": "write"} if table == "grants" else {}
+    before = Tenant({table: schema.empty(table)}, collected={table})
+    after = Tenant({table: schema.frame(table, [row])}, collected={table})
+    for first, second, change, column in ((before, after, "gained", "after"), (after, before, "lost", "before")):
+        found = drift(first, second)
+        assert len(found) == 1
+        seen = found.iloc[0]
+        assert (seen["what"], seen["change"], seen["subject_id"]) == (what, change, row[subject])
+        assert pd.isna(seen["object_id"]) if thing is None else seen["object_id"] == row[thing]
+        assert seen[column] == row[value]
+        assert row[subject] in seen["sentence"] or table in ("connections", "flows")
+
+
+@pytest.mark.parametrize("name", ["ClientSecret", "ClientSecretOfTheAccountThatSendsInvoices"])
+def test_the_name_of_a_secret_is_repeated_only_when_it_is_short(name):
+    step = {"type": "InitializeVariable", "inputs": {"variables": [{"name": name, "value": "Wel4come" + "!20-26xQ"}]}}
+    _, found = redact({"triggers": {}, "actions": {"Keep": step}})
+    assert [s.kind for s in found] == [name if len(name) <= 40 else "named secret"]
