@@ -178,7 +178,7 @@ def _beyond(
         known, part = np.unique(group[block], return_inverse=True)
         owner = np.repeat(part, lengths)[new]
         if np.bincount(part).max() > 1:  # some set has several smaller rows: a column may come twice
-            keys = np.unique(owner.astype(np.int64) * matrix.shape[1] + column[new])
+            keys = matrices.ascending(owner.astype(np.int64) * matrix.shape[1] + column[new])
             owner, column = keys // matrix.shape[1], keys % matrix.shape[1]
         else:
             column = column[new]

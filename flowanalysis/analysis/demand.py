@@ -150,7 +150,7 @@ def _own(tenant: Tenant, rows: pd.DataFrame) -> np.ndarray:
     for column in ("upn", "mail"):
         resource = codes.resources.codes(people[column].str.lower())
         both = (holder >= 0) & (resource >= 0)
-        own = np.unique(holder[both].astype(np.int64) * len(codes.resources) + resource[both])
+        own = matrices.ascending(holder[both].astype(np.int64) * len(codes.resources) + resource[both])
         flags |= np.isin(rows["account"].to_numpy(np.int64) * len(codes.resources) + rows["resource"].to_numpy(), own)
     return flags
 

@@ -349,5 +349,5 @@ def departure_impact(tenant: Tenant, *, everyone: bool = False) -> pd.DataFrame:
 
 def _distinct_environments(traits: pd.DataFrame, person: np.ndarray, flow: np.ndarray, size: int) -> np.ndarray:
     environments = traits["environment"].to_numpy()
-    keys = np.unique(person.astype(np.int64) * (environments.max(initial=0) + 1) + environments[flow])
+    keys = matrices.ascending(person.astype(np.int64) * (environments.max(initial=0) + 1) + environments[flow])
     return np.bincount(keys // (environments.max(initial=0) + 1), minlength=size)
