@@ -114,8 +114,10 @@ def drawing(ink: Ink) -> AbstractContextManager[None]:
 
 @cache
 def asset(name: str) -> str:
-    """A file of the template folder as text: ``page.css``, ``notebook.css``, ``table.js``."""
-    return (Path(__file__).parent / "template" / name).read_text(encoding="utf-8")
+    """A file of the template folder as text, without indentation and lines of comment: ``page.css``, ``table.js``."""
+    text = (Path(__file__).parent / "template" / name).read_text(encoding="utf-8")
+    lines = (line.strip() for line in text.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("//"))
 
 
 def notebook_css() -> str:

@@ -114,12 +114,13 @@ def _execute(
 
 
 def _save(executed: Any, path: Path, told: dict[str, str]) -> None:
-    """The executed notebook without dark pictures, which only a page can choose, and without places of the machine."""
+    """The executed notebook without pictures, which its page shows in light and dark, and without places here."""
     import nbformat
 
     for cell in executed.cells:
         for output in cell.get("outputs", []):
-            output.get("metadata", {}).get("image/png", {}).pop("dark", None)
+            if output.get("data", {}).pop("image/png", None):
+                output["metadata"] = {}
     about = executed.metadata.get("papermill", {})
     for place in ("input_path", "output_path"):
         if about.get(place):
