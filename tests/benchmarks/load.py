@@ -5,7 +5,8 @@
 Cases: ``users`` and ``memberships`` against ``pandas.read_json``, ``flows`` with their references against a loop of
 ``json.loads``, ``whole`` folder of JSON Lines against DuckDB merely counting the same files, ``snapshot`` alone.
 Ours is always ``load(path)`` to typed, merged, settled frames. Every run is a process of its own, the sides take
-turns, and the median counts. Peak memory is that of the process, libraries included.
+turns, and the median counts. Peak memory is that of the process, libraries included. Processor time is told beside
+the wall: on a machine that is shared, only its ratio says something.
 """
 
 from __future__ import annotations
@@ -117,12 +118,12 @@ def floor(place: Path) -> int:
 WAYS: dict[str, Callable[[Path], int]] = {"ours": ours, "read_json": read_json, "loops": loops, "floor": floor}
 
 
-def measure(way: str, place: Path) -> tuple[float, float, int]:
-    """Seconds, GiB and rows of one run in a process of its own."""
+def measure(way: str, place: Path) -> tuple[float, float, float, int]:
+    """Seconds by the wall and of the processors, GiB and rows of one run in a process of its own."""
     call = [sys.executable, __file__, "--way", way, "--folder", str(place)]
     done = subprocess.run(call, check=True, capture_output=True, text=True)
-    seconds, memory, rows = json.loads(done.stdout.splitlines()[-1])
-    return seconds, memory, rows
+    wall, busy, memory, rows = json.loads(done.stdout.splitlines()[-1])
+    return wall, busy, memory, rows
 
 
 def one(way: str, place: Path) -> None:
@@ -132,28 +133,34 @@ def one(way: str, place: Path) -> None:
 
     import flowanalysis.loading  # noqa: F401
 
-    start = time.perf_counter()
+    start, begun = time.perf_counter(), time.process_time()
     rows = WAYS[way](place)
-    seconds = time.perf_counter() - start
-    print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows]))
+    seconds, busy = time.perf_counter() - start, time.process_time() - begun
+    print(json.dumps([seconds, busy, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, rows]))
 
 
 def compare(name: str, folder: Path, rounds: int) -> None:
     """Run both sides in turns and print one line."""
     case = CASES[name]
-    found: dict[str, list[tuple[float, float, int]]] = {way: [] for way in ("ours", case.other) if way}
+    found: dict[str, list[tuple[float, float, float, int]]] = {way: [] for way in ("ours", case.other) if way}
     for _ in range(rounds):
         for way, runs in found.items():
             runs.append(measure(way, folder / case.place))
-    seconds = {way: median(r[0] for r in runs) for way, runs in found.items()}
-    memory = {way: max(r[1] for r in runs) for way, runs in found.items()}
-    rows = found["ours"][0][2]
-    line = f"{name:12} {seconds['ours']:8.2f} s {rows / seconds['ours']:12,.0f} rows/s {memory['ours']:6.2f} GiB"
+    wall, busy = ({way: median(r[n] for r in runs) for way, runs in found.items()} for n in (0, 1))
+    memory = {way: max(r[2] for r in runs) for way, runs in found.items()}
+    rows = found["ours"][0][3]
+    line = f"{name:12} {wall['ours']:8.2f} s (cpu {busy['ours']:.2f}) {rows / wall['ours']:12,.0f} rows/s"
+    line += f" {memory['ours']:6.2f} GiB"
     if case.other:
-        ratio = seconds["ours"] / seconds[case.other]
-        said = f"{ratio:.1f} times its time" if ratio > 1 else f"{1 / ratio:.1f} times as fast"
-        line += f" | {case.other} {seconds[case.other]:.2f} s {memory[case.other]:.2f} GiB: {said}"
+        line += f" | {case.other} {wall[case.other]:.2f} s (cpu {busy[case.other]:.2f}) {memory[case.other]:.2f} GiB: "
+        line += f"{said(wall, case.other)} by the wall, {said(busy, case.other)} by the processor"
     print(f"{line}  (at L: {case.bar})", flush=True)
+
+
+def said(seconds: dict[str, float], other: str) -> str:
+    """How our time relates to the other's."""
+    ratio = seconds["ours"] / seconds[other]
+    return f"{ratio:.1f} times its time" if ratio > 1 else f"{1 / ratio:.1f} times as fast"
 
 
 def snapshot(exports: Path, place: Path) -> Path:
