@@ -217,7 +217,7 @@ conflicts = [ {{ left = 'vendors:write$', right = 'payments:write$' }} ]
 
 
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flowanalysis.planning.groups import Search, insert, lower_bound
+from flowanalysis.planning.search import Search, insert, lower_bound
 from flowanalysis.planning.units import NEAR, Group, Part, Rules, Unit, bits, parts
 
 __all__ = ["front", "knee"]
