@@ -121,7 +121,7 @@ def _lines(lines: list[tuple[int, str]]) -> tuple[list[Any], list[Reject]]:
 
 def _glued(text: str, name: str, why: orjson.JSONDecodeError) -> tuple[list[Any], list[Reject]]:
     """Objects that follow one another without separator, each strict JSON; the last may be torn."""
-    scanner = json.JSONDecoder()
+    scanner = json.JSONDecoder(parse_int=str)  # only to find the ends; a number may have a million digits
     at, made = 0, []
     while (at := torn.skip(text, at)) < len(text):
         try:
