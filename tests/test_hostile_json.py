@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -199,8 +200,8 @@ def test_bombs_are_refused_and_the_rest_is_read(bomb, tmp_path):
 def test_the_bombs_would_go_off_in_careless_hands(tmp_path):
     with zipfile.ZipFile(io.BytesIO(BOMBS["ratio"](tmp_path))) as archive:
         assert archive.infolist()[0].file_size > 200 * archive.infolist()[0].compress_size
-    with sqlite3.connect(":memory:") as free, pytest.raises((MemoryError, sqlite3.DataError)):
-        free.execute("SELECT length(hex(zeroblob(999999999)))").fetchone()
+    with contextlib.closing(sqlite3.connect(":memory:")) as free:  # any row may claim hundreds of megabytes
+        assert free.execute("SELECT length(zeroblob(400000000))").fetchone() == (400_000_000,)
     assert len(parquet(tmp_path)) < 2**20
 
 
