@@ -95,9 +95,10 @@ def advise(
     True
     """
     policy = policy or load_policy()
-    asked = _asked(tenant, flow, policy, environment)
+    flows = subjects(tenant, policy)
+    asked = _asked(tenant, flows, flow, policy, environment)
     accounts = targets(tenant, policy)
-    load = _load(tenant, policy, accounts, asked)
+    load = _load(tenant, flows, policy, accounts, asked)
     needed, open_ = _needed(asked)
     have = _Held(tenant, policy, accounts, asked)
     missing = have.missing(needed)
@@ -136,13 +137,15 @@ def _ranked(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.loc[keys.index].reset_index(drop=True)
 
 
-def _asked(tenant: Tenant, flow: str | Path, policy: Policy, environment: str | None) -> _Asked:
+def _asked(tenant: Tenant, flows: pd.DataFrame, flow: str | Path, policy: Policy, environment: str | None) -> _Asked:
     path = Path(flow)
     try:
         from_file = path.is_file()
     except OSError:  # a name longer than any file's
         from_file = False
-    return _from_file(tenant, path, policy, environment) if from_file else _from_tenant(tenant, str(flow), policy)
+    return (
+        _from_file(tenant, path, policy, environment) if from_file else _from_tenant(tenant, flows, str(flow), policy)
+    )
 
 
 def _from_file(tenant: Tenant, path: Path, policy: Policy, environment: str | None) -> _Asked:
@@ -169,8 +172,7 @@ def _boundary(tenant: Tenant, policy: Policy, environment: str) -> str:
     return str(boundaries(tenant, policy).get(environment, environment))
 
 
-def _from_tenant(tenant: Tenant, flow: str, policy: Policy) -> _Asked:
-    flows = subjects(tenant, policy)
+def _from_tenant(tenant: Tenant, flows: pd.DataFrame, flow: str, policy: Policy) -> _Asked:
     wanted = flow.strip().lower()
     full = flows["environment_id"].str.lower() + "/" + flows["flow_id"].str.lower()
     same = (flows["flow_id"].str.lower() == wanted) | (full == wanted) | (flows["display_name"].str.lower() == wanted)
@@ -325,10 +327,9 @@ class _Held:
 
 
 def _load(
-    tenant: Tenant, policy: Policy, accounts: pd.DataFrame, asked: _Asked
+    tenant: Tenant, flows: pd.DataFrame, policy: Policy, accounts: pd.DataFrame, asked: _Asked
 ) -> list[tuple[int | None, float | None]]:
     """Head-room of each account with the flow on it: flows outside solutions, requests in 24 hours."""
-    flows = subjects(tenant, policy)
     others = flows[(flows["environment_id"] + "/" + flows["flow_id"]) != "/".join(asked.key)]
     counted = others[others["counted"]].groupby("account_id").size()
     spent = others.groupby("account_id")["requests"].sum() if tenant.has("runs") else None
