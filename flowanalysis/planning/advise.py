@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -199,7 +200,9 @@ def _from_tenant(tenant: Tenant, flows: pd.DataFrame, flow: str, policy: Policy)
     return _describe(str(row["display_name"]), alone, key, facts, policy)
 
 
-def _describe(name: str, alone: Tenant, key: tuple[str, str], facts: tuple, policy: Policy) -> _Asked:
+def _describe(
+    name: str, alone: Tenant, key: tuple[str, str], facts: tuple[str, str, str, bool, float], policy: Policy
+) -> _Asked:
     found = wants(alone, policy)
     both = pd.concat([found.uses["connector_id"], found.rows["connector_id"]]).dropna()
     return _Asked(name, key, *facts, found, both[both != ""].drop_duplicates().sort_values(ignore_index=True))
@@ -333,7 +336,7 @@ def _load(
     others = flows[(flows["environment_id"] + "/" + flows["flow_id"]) != "/".join(asked.key)]
     counted = others[others["counted"]].groupby("account_id").size()
     spent = others.groupby("account_id")["requests"].sum() if tenant.has("runs") else None
-    found = []
+    found: list[tuple[int | None, float | None]] = []
     for account, allowed in accounts[["account_id", "requests"]].itertuples(index=False):
         left = policy.caps["flows_per_owner"] - int(counted.get(account, 0)) - int(asked.counted)
         room = None if spent is None else float(allowed) - float(spent.get(account, 0)) - asked.requests
@@ -348,7 +351,7 @@ def _banned(tenant: Tenant, policy: Policy, asked: _Asked) -> set[str]:
     return set(members(tenant, pd.Series(about, dtype=TEXT)).dropna())
 
 
-def _barred(account, asked: _Asked, banned: set[str]) -> list[str]:
+def _barred(account: Any, asked: _Asked, banned: set[str]) -> list[str]:
     """Why an account may not run the flow, whatever it holds."""
     words = ["the policy forbids it"] if account.account_id in banned else []
     if pd.notna(account.closed):
@@ -367,7 +370,7 @@ def _barred(account, asked: _Asked, banned: set[str]) -> list[str]:
     return words
 
 
-def _full(account, load: tuple[int | None, float | None]) -> list[str]:
+def _full(account: Any, load: tuple[int | None, float | None]) -> list[str]:
     words = []
     if load[0] is not None and load[0] < 0:
         words.append("it owns as many flows outside solutions as one owner may")
@@ -396,7 +399,7 @@ def _verdict(
     return verdict, f"{lead}: {said}.{open_words}"
 
 
-def _new(asked: _Asked, needed: list[Right], open_: list[str], policy: Policy) -> tuple:
+def _new(asked: _Asked, needed: list[Right], open_: list[str], policy: Policy) -> tuple[Any, ...]:
     """The row of an account that would be made for the flow."""
     answers = serves(asked.connectors)
     principal = bool(len(answers)) and bool((answers == "yes").fillna(False).all())
