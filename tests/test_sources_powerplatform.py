@@ -338,3 +338,29 @@ def test_a_flow_without_environment_says_so(load):
 def test_other_families_are_not_taken():
     document = Document("x", "json", roots=([{"id": "a", "userPrincipalName": "a"}],))
     assert powerplatform.recognise(document) is None
+
+
+def test_a_connector_that_describes_itself_says_what_its_operations_need(load):
+    action = {
+        "type": "OpenApiConnection",
+        "inputs": {"host": {"connectionName": "own", "operationId": "Thing_Fetch", "apiId": "/apis/shared_own-1"}},
+    }
+    detail = flow(environment="e1", state="Started")
+    detail["properties"]["definition"] = {
+        "triggers": {"now": {"type": "Request", "kind": "Button"}},
+        "actions": {"Fetch": action, "Push": {**action, "inputs": {"host": {**action["inputs"]["host"]}}}},
+    }
+    detail["properties"]["definition"]["actions"]["Push"]["inputs"]["host"]["operationId"] = "Thing_Push"
+    spec = {"get": {"operationId": "thing_fetch"}, "post": {"operationId": "Thing_Push"}}
+    api = {
+        "name": "shared_own-1",
+        "id": "/providers/Microsoft.PowerApps/apis/shared_own-1",
+        "type": "Microsoft.PowerApps/apis",
+        "properties": {"displayName": "Own", "isCustomApi": True, "swagger": {"paths": {"/t": spec}}},
+    }
+
+    def rights(*exports):
+        return load(*exports).needs.set_index("step")[["right", "level"]].T.to_dict("list")
+
+    assert rights({"value": [detail]}) == {"Fetch": ["unknown", "unknown"], "Push": ["unknown", "unknown"]}
+    assert rights({"value": [detail]}, {"value": [api]}) == {"Fetch": ["read", "read"], "Push": ["unknown", "unknown"]}

@@ -189,6 +189,16 @@ TABLES = (
     """,
     ),
     declare(
+        "connector_operations",
+        "connector_id operation_id",
+        "An operation as the connector's own description in an export tells it",
+        """
+        connector_id text the connector
+        operation_id text operation
+        right text read | write | delete | unknown: what its method says; triggers read
+    """,
+    ),
+    declare(
         "dlp_rules",
         "policy_id connector_id",
         "A connector's class in a data policy",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from flowanalysis.definitions.catalogue import index_swagger
 from flowanalysis.errors import InputError
 from flowanalysis.sources import powerplaces as places
 from flowanalysis.sources import powerrows as rows
@@ -279,7 +280,12 @@ def _environment_role(gather: Gather, row: Row, request: str) -> None:
 
 
 def _connector(gather: Gather, row: Row, request: str) -> None:
-    gather.add("connectors", places.connector_row(row, request=request), IN_WORDS["connector"])
+    described = places.connector_row(row, request=request)
+    gather.add("connectors", described, IN_WORDS["connector"])
+    for operation, right in index_swagger(row).items():
+        found = {"connector_id": described["connector_id"], "operation_id": operation}
+        right = "read" if right == "trigger" else right
+        gather.add("connector_operations", {**found, "right": right}, IN_WORDS["connector"], aside=True)
     gather.add("identities", rows.maker(dig(row, "properties", "createdBy")), IN_WORDS["connector"], aside=True)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import reference, schema
+from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
 from flowanalysis.sources.merge import Merged, Part
 from flowanalysis.sources.values import UNTOLD, among
@@ -67,6 +68,7 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         _owners,
         _last_runs,
         _definitions_read,
+        _described,
         _roles,
         _permissions,
         _part_numbers,
@@ -77,6 +79,22 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
     ):
         frames |= step(frames)
     return frames
+
+
+def _described(frames: Frames) -> Frames:
+    """Needs of operations that nobody classed take the right that the connector describes itself."""
+    needs, offered = _get(frames, "needs"), _get(frames, "connector_operations")
+    blank = needs["right"] == UNKNOWN
+    if not len(offered) or not blank.any():
+        return {}
+    told = offered.assign(operation_id=offered["operation_id"].str.lower())
+    told = told.sort_values("right").drop_duplicates(["connector_id", "operation_id"])
+    asked = needs[["connector_id", "operation_id"]].assign(operation_id=needs["operation_id"].str.lower())
+    right = asked.merge(told, on=["connector_id", "operation_id"], how="left")["right"].set_axis(needs.index)
+    right = needs["right"].mask(blank & right.notna(), right)
+    levels = right.map({r: level_of(r) for r in right.dropna().unique()}).astype(TEXT)
+    settled = needs.assign(right=right, level=needs["level"].mask(right != needs["right"], levels))
+    return {"needs": settled.drop_duplicates(list(schema.table("needs").key), ignore_index=True)}
 
 
 def _once(frames: Frames, *, merged: Mapping[str, Merged]) -> Frames:
