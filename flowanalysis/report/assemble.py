@@ -147,7 +147,8 @@ def assemble(made: Made, tenant: Tenant, frame: Frame, statuses: list[Status], d
 
 COVERAGE = ["question", "answer", "missing", "incomplete", "export", "command"]
 # Tables that the readers write themselves, and that no export is missing for.
-NOT_EXPECTED = frozenset({"rejected", "conflicts", "collection_log", "register"})
+# What no analyst can be asked to export, or what comes along with other exports.
+NOT_EXPECTED = frozenset({"rejected", "conflicts", "collection_log", "register", "connector_operations"})
 
 
 def _nothing_examined() -> Examination:
