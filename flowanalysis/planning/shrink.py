@@ -92,8 +92,8 @@ def _descend(
     rows, columns = [list(side) for side in zip(*start(relation, roles), strict=True)]
     before = None
     while clock.keep_going():
-        _inherit(relation.rows_of, rows, columns, row_weight, column_weight)
-        _inherit(relation.columns_of, columns, rows, column_weight, row_weight)
+        _inherit(relation.rows_of, rows, columns, row_weight, column_weight, clock)
+        _inherit(relation.columns_of, columns, rows, column_weight, row_weight, clock)
         rows = _thin(relation.columns_of, columns)
         columns = _thin(relation.rows_of, rows)
         found = [(r, c) for r, c in zip(rows, columns, strict=True) if r and c]
@@ -104,10 +104,17 @@ def _descend(
         before = now
 
 
-def _inherit(rows_of: Sequence[int], rows: Sets, columns: Sets, row_weight: Weights, column_weight: Weights) -> None:
-    """Let members of one role join another where the grants given up weigh more. Changes both lists in place."""
+def _inherit(
+    rows_of: Sequence[int], rows: Sets, columns: Sets, row_weight: Weights, column_weight: Weights, clock: Clock
+) -> None:
+    """Let members of one role join another where the grants given up weigh more. Changes both lists in place.
+
+    Every single move leaves a cover, so the clock may end the moves anywhere.
+    """
     granted = _turned(columns, len(rows_of))
     for giver, grants in enumerate(columns):
+        if not clock.keep_going():
+            return
         fit = _holders(rows_of, grants) if grants else 0
         for role in bits(_union(granted, grants) & ~(1 << giver)):
             shared = columns[role] & columns[giver]

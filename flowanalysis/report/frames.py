@@ -272,7 +272,8 @@ def exact_accounts(tenant: Tenant) -> tuple[pd.DataFrame, Mined]:
     ]
     flow = known["environment_id"] + "/" + known["flow_id"]
     pairs = pd.DataFrame({"flow": flow, "right": known["resource"] + ": " + known["level"]}).drop_duplicates()
-    mined = mine_roles(pairs, effort="quick", progress=False)
+    # A page is read, not waited for: beyond half a minute the sets are as thin as they became.
+    mined = mine_roles(pairs, effort="quick", progress=False, deadline=30.0)
     rights = mined.roles.groupby("role")["column"].agg(["size", lambda c: "; ".join(sorted(map(str, c)))])
     rights.columns = ["rights", "resources"]
     flows = mined.memberships.groupby("role").size().rename("flows")
