@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from flowanalysis import schema
-from flowanalysis.report import figures, show
+from flowanalysis.report import figures, record, show
 from flowanalysis.report.show.blocks import Block
 from flowanalysis.tenant import Tenant
 
@@ -103,6 +103,16 @@ def test_a_cut_table_says_so_and_links_to_all_rows():
     assert "first 10 of 1,000 rows" in html
     assert 'href="tables/many.csv"' in html
     assert html.count("<tr>") == 11
+
+
+def test_a_table_too_long_for_a_report_says_how_much_its_file_holds(tmp_path):
+    frame = pd.DataFrame({"n": range(record.ROWS + 1)})
+    link = record.table("many", frame, caption="Many", to=tmp_path)
+    html = show.table_html(frame, name="many", caption="Many", rows=10, link=link)
+    assert "The first 10,000 as CSV" in html
+    assert "narrow the report" in html
+    assert len((tmp_path / link).read_text(encoding="utf-8-sig").splitlines()) == record.ROWS + 1
+    assert json.loads((tmp_path / "tables" / "many.json").read_text(encoding="utf-8"))["rows"] == record.ROWS + 1
 
 
 def test_an_empty_table_says_that_it_is_empty():

@@ -216,7 +216,7 @@ def _files(parts: Parts, tenant: Tenant, found: pd.DataFrame, frame: Frame, draf
     files |= parts.make("Work lists", lambda: worklists(tenant, found, frame, draft), {})
     files |= parts.make("Workbook", lambda: _workbook(draft, frame), {})
     files |= {
-        "tables/findings.csv": "all findings, with all columns",
+        "tables/findings.csv": "the findings, with all columns",
         "tables/evidence.csv": "the rows behind each finding",
         "run.json": "how this report was made",
         "SHA256SUMS": "to see later whether it was changed: flowanalysis verify",
@@ -242,17 +242,14 @@ def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
     told = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted((draft / "tables").glob("*.json"))}
     order = sorted(told, key=lambda n: (n not in FIRST_SHEETS, FIRST_SHEETS.index(n) if n in FIRST_SHEETS else 0, n))
     sheets = {n: pd.read_csv(draft / "tables" / f"{n}.csv", dtype=str, keep_default_na=False) for n in order}
-    typed = {n: _typed(t).head(SHEET_ROWS) for n, t in sheets.items()}
-    cut = {n for n, t in sheets.items() if len(t) > SHEET_ROWS}
-    notes = {
-        n: told[n]["caption"] + (f" (first {SHEET_ROWS:,} rows; the CSV has all)" if n in cut else "") for n in order
-    }
+    typed = {n: _typed(t) for n, t in sheets.items()}
+    cut = {n: f" (the first {len(sheets[n]):,} of {told[n]['rows']:,} rows)" for n in order}
+    notes = {n: told[n]["caption"] + (cut[n] if told[n]["rows"] > len(sheets[n]) else "") for n in order}
     write_workbook(draft / "tables.xlsx", typed, title=f"{frame.tenant} {frame.month}", notes=notes)
     return {"tables.xlsx": "all tables in one workbook"}
 
 
 FIRST_SHEETS = ("findings", "work-list", "coverage", "rules")
-SHEET_ROWS = 50_000  # rows of one sheet; more make a workbook that no office program opens with ease
 
 
 def _typed(table: pd.DataFrame) -> pd.DataFrame:

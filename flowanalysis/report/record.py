@@ -17,6 +17,7 @@ from flowanalysis.errors import ReportError
 from flowanalysis.text import cell
 
 VARIABLE = "FLOWANALYSIS_RECORD"
+ROWS = 10_000  # rows of a table that a report carries: it is mailed and read, the snapshot holds the rest
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -29,6 +30,8 @@ def folder() -> Path | None:
 def table(name: str, frame: pd.DataFrame, *, caption: str, to: Path | None = None) -> str:
     """Record a table; the link to it relative to a page of the report, or "" when nothing is recorded.
 
+    The first `ROWS` rows are kept, and how many there are.
+
     Raises
     ------
     ReportError
@@ -40,7 +43,7 @@ def table(name: str, frame: pd.DataFrame, *, caption: str, to: Path | None = Non
     if place is None:
         return ""
     (place / "tables").mkdir(parents=True, exist_ok=True)
-    write_csv(frame, place / "tables" / f"{name}.csv")
+    write_csv(frame.head(ROWS), place / "tables" / f"{name}.csv")
     note = {"name": name, "caption": caption, "rows": len(frame), "columns": list(map(str, frame.columns))}
     (place / "tables" / f"{name}.json").write_text(json.dumps(note), encoding="utf-8")
     return f"tables/{name}.csv"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from flowanalysis.report.record import ROWS as ROWS_KEPT
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape, missing
 
 ROWS = 200  # rows of one HTML table; the CSV has all
@@ -111,7 +112,11 @@ def _foot(total: int, shown: int, link: str, note: str) -> str:
     if shown < total:
         parts.append(f"The first {shown:,} of {total:,} rows are shown.")
     if link:
-        parts.append(f'<a href="{attribute(link)}" download>{"All rows" if shown < total else "Download"} as CSV</a>')
+        what = "All rows" if shown < total else "Download"
+        if total > ROWS_KEPT:
+            parts.append("For the others narrow the report to an environment or a department.")
+            what = f"The first {ROWS_KEPT:,}"
+        parts.append(f'<a href="{attribute(link)}" download>{what} as CSV</a>')
     return f'<p class="fa-foot">{" ".join(parts)}</p>' if parts else ""
 
 
