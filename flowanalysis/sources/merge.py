@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
 import duckdb
 import numpy as np
@@ -217,6 +218,7 @@ def trust(name: str, column: str) -> dict[str, int] | None:
     return rules.get((name, "*"), rules["*", "*"]) if column == "*" else None
 
 
+@cache
 def _trust() -> dict[tuple[str, str], dict[str, int]]:
     table = reference.table("source_trust")
     return {
