@@ -159,7 +159,7 @@ class _Merging:
 
 def _ones(mask: int, width: int) -> np.ndarray:
     row = np.zeros(width)
-    row[list(bits(mask))] = 1
+    row[bits(mask)] = 1
     return row
 
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowanalysis.planning.listing import exact, thinnest
-from flowanalysis.planning.search import Search, best, insert, lower_bound, ones
-from flowanalysis.planning.units import Group, Part
+from flowanalysis.planning.search import Search, best, insert, lower_bound
+from flowanalysis.planning.units import Group, Part, bits
 
 __all__ = ["Partition", "partition"]
 
@@ -74,7 +74,7 @@ def pieces(part: Part) -> list[Part]:
         piece = edge = waiting & -waiting
         while edge:
             near = 0
-            for number in ones(edge):
+            for number in bits(edge):
                 near |= everybody & ~part.clash[number]
             edge = near & ~piece
             piece |= near
@@ -82,7 +82,7 @@ def pieces(part: Part) -> list[Part]:
         waiting &= ~piece
     if len(found) == 1:
         return [part]
-    return [Part([part.units[n] for n in ones(piece)], part.rules) for piece in found]
+    return [Part([part.units[n] for n in bits(piece)], part.rules) for piece in found]
 
 
 def fewest(part: Part, *, share: float = 1.0, steps: int = STEPS) -> tuple[list[Group], int]:
@@ -120,14 +120,14 @@ def kernel(part: Part) -> tuple[Part, list[int]]:
                 changed = True
     if not left:
         return part, []
-    return Part([part.units[n] for n in ones(alive)], part.rules), left[::-1]
+    return Part([part.units[n] for n in bits(alive)], part.rules), left[::-1]
 
 
 def _follows(part: Part, number: int, alive: int) -> bool:
     """True when some unit that may share with this one clashes with all that this one clashes with."""
     against = part.clash[number] & alive
     leaders = alive & ~part.clash[number] & ~(1 << number)
-    for other in ones(against):
+    for other in bits(against):
         leaders &= part.clash[other]
         if not leaders:
             return False

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
+from flowanalysis.planning.units import Group, Part, bits
 
-from flowanalysis.planning.units import Group, Part
-
-__all__ = ["Search", "best", "insert", "lower_bound", "ones", "settle"]
+__all__ = ["Search", "best", "insert", "lower_bound", "settle"]
 
 STARTS = 8  # cliques tried for the bound
 
@@ -165,14 +163,8 @@ def clique(clash: Sequence[int]) -> int:
         while hopeful:
             if size + hopeful.bit_count() <= largest:
                 break
-            nearest = max(ones(hopeful), key=lambda n: ((clash[n] & hopeful).bit_count(), -n))  # noqa: B023
+            nearest = max(bits(hopeful), key=lambda n: ((clash[n] & hopeful).bit_count(), -n))  # noqa: B023
             hopeful &= clash[nearest]
             size += 1
         largest = max(largest, size)
     return largest
-
-
-def ones(mask: int) -> list[int]:
-    """Places of the ones of a large mask."""
-    packed = np.frombuffer(mask.to_bytes((mask.bit_length() + 7) // 8, "little"), np.uint8)
-    return np.flatnonzero(np.unpackbits(packed, bitorder="little")).tolist()

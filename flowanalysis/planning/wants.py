@@ -84,7 +84,7 @@ class Wants:
 
     def least(self, mask: int) -> list[int]:
         """Of a set of rights those that no other of them includes: what has to be granted."""
-        chosen = list(bits(mask))
+        chosen = bits(mask)
         return [b for b in chosen if not any(o != b and self.holds[o] >> b & 1 for o in chosen)]
 
 
