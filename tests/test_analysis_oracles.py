@@ -183,7 +183,7 @@ def test_people_who_keep_a_flow(worlds, seeds):
 
 
 def test_applying_the_changes_gives_the_second_state(seeds):
-    for seed in seeds:
+    for seed in seeds[::4]:
         old, new = tenant(seed), tenant(seed + 1)
         there = changes(old, new)
         made = apply(old, there)
