@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from flowanalysis.errors import ReportError
 
 SUMS = "SHA256SUMS"
 TRIES = 100  # for the place of a report that others want too
+LOOKS = 5  # before a folder counts as foreign
 
 
 @contextlib.contextmanager
@@ -43,12 +45,18 @@ def building(target: Path) -> Iterator[Path]:
 
 def refuse_foreign(target: Path) -> None:
     """Raise when something stands at the target that no report run has made."""
-    with contextlib.suppress(FileNotFoundError):
-        names = {p.name for p in target.iterdir()}  # one look: another run may put its report here meanwhile
-        if names and "run.json" not in names:
-            raise ReportError(
-                f"{target}: the folder exists and is no report (it has no run.json). Choose another place or month."
-            )
+    for _ in range(LOOKS):
+        with contextlib.suppress(FileNotFoundError):
+            names = {p.name for p in target.iterdir()}
+            if not names or "run.json" in names:
+                return
+            # Another run may just be taking an old report away, file by file; what is foreign stays.
+            time.sleep(0.02)
+            continue
+        return
+    raise ReportError(
+        f"{target}: the folder exists and is no report (it has no run.json). Choose another place or month."
+    )
 
 
 def _swap(draft: Path, target: Path) -> None:
