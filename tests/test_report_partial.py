@@ -37,7 +37,8 @@ def test_a_headline_out_of_part_of_the_data_says_so(whole):
         states = dict(zip(seen.answerable["rule"], seen.answerable["answerable"], strict=True))
         return states, {n.name: n for n in headlines(tenant, seen, scope(tenant))}
 
-    states, numbers = told(without(whole, "environment_roles", "role_assignments", "grants"))
+    states, numbers = told(without(whole, "memberships", "flow_owners"))
+    assert {states[rule] for _, rule, _, _ in COUNTED} == {"partly", "no"}
     for name, rule, _, _ in COUNTED:
         assert ("as far as" in numbers[name].label) == (states[rule] == "partly"), rule
         assert (numbers[name].value is None) == (states[rule] not in ("full", "partly")), rule
