@@ -127,6 +127,66 @@ def test_csv_of_the_command_line_has_the_rows_of_its_json(tmp_path):
     assert frames["collection_log"]["message"].str.contains("use --output json").all()
 
 
+@pytest.mark.parametrize(
+    ("header", "line", "table", "expected"),
+    [
+        (
+            "id,principalId,roleDefinitionId,directoryScopeId,roleEligibilityScheduleId,roleDefinitionName",
+            "E-1-e,P1,R1,/,S1,Search Administrator",
+            "role_assignments",
+            {"principal_id": "p1", "role_name": "Search Administrator", "state": "eligible"},
+        ),
+        (
+            "id,description,displayName,isBuiltIn,isEnabled,templateId,version",
+            "R1,Can do it.,Search Administrator,1,1,R1,1",
+            "directory_roles",
+            {"role_id": "r1", "display_name": "Search Administrator", "is_builtin": True},
+        ),
+        (
+            "accountName,consumedUnits,id,skuId,skuPartNumber",
+            "contoso,1,T_K1,K1,PREMIUM",
+            "skus",
+            {"sku_id": "k1", "sku_part_number": "PREMIUM"},
+        ),
+        (
+            "clientId,consentType,id,resourceId,scope",
+            "C1,AllPrincipals,x,A1,Mail.Read",
+            "app_permissions",
+            {"client_id": "c1", "permission": "Mail.Read"},
+        ),
+        (
+            "id,displayName,mailEnabled,securityEnabled",
+            "G1,Mail only,1,",
+            "groups",
+            {"group_id": "g1", "display_name": "Mail only"},
+        ),
+    ],
+)
+def test_lists_of_the_command_line_are_known_by_their_columns(tmp_path, header, line, table, expected):
+    (row,) = read(tmp_path / "x", f"{header}\n{line}\n".encode())[table].to_dict("records")
+    assert {k: row[k] for k in expected} == expected
+
+
+@pytest.mark.parametrize("header", ["name,displayName", "roleName,id,type", "name,startTime,status"])
+def test_lists_that_do_not_tell_whose_rows_they_are_are_set_aside_with_the_remedy(tmp_path, header):
+    (tmp_path / "x").write_text(header + "\n" + ",".join("abc"[: header.count(",") + 1]) + "\n")
+    (tmp_path / "users").write_text(json.dumps(USERS))
+    rejected = sources.read(tmp_path).frames["rejected"]
+    assert rejected["file"].tolist() == ["x"]
+    assert "Export it with --output json" in rejected.loc[0, "reason"]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_a_request_for_a_role_is_not_the_role(tmp_path, form):
+    request = {"id": "Q1", "status": "Revoked", "action": "adminRemove", "principalId": "P1", "roleDefinitionId": "R1"}
+    lines = [",".join(request), ",".join(request.values())]
+    (tmp_path / "x").write_text(json.dumps([request]) if form == "json" else "\n".join(lines))
+    (tmp_path / "users").write_text(json.dumps(USERS))
+    harvest = sources.read(tmp_path)
+    assert not harvest.tenant().has("role_assignments")
+    assert harvest.frames["collection_log"]["message"].str.contains("requests are no rights").any()
+
+
 def test_exceptions_are_named_for_what_they_are(tmp_path):
     (tmp_path / "x").write_text("rule,subject_id,approver,reason,until\nSEC-3,f1,a@c.example,audit,2027-03-31\n")
     (tmp_path / "users").write_text(json.dumps(USERS))

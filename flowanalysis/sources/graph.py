@@ -241,6 +241,11 @@ def _role(kind: str, state: str) -> Handler:
     return handle
 
 
+def _role_request(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
+    """What was asked for: to give, to take, to prolong. What came of it stands among assignments and instances."""
+    gather.say(IN_WORDS["role_request"], "requests are no rights; export the assignments and PIM instances for those")
+
+
 def _grant(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
     for permission in rows.delegated(row):
         gather.add("app_permissions", permission, IN_WORDS["grant"])
@@ -293,6 +298,7 @@ HANDLERS: dict[str, Handler] = {
     "role_assignment": _role("role_assignment", "active"),
     "role_instance": _role("role_instance", "active"),
     "role_eligible": _role("role_eligible", "eligible"),
+    "role_request": _role_request,
     "role_definition": _role_definition,
     "directory_role": _directory_role,
     "app_role": _app_role,

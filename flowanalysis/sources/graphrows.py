@@ -211,7 +211,7 @@ def role_assignment(row: Row, *, state: str) -> dict[str, Any]:
         "principal_id": fold(row.get("principalId")),
         "role_id": fold(row.get("roleDefinitionId")),
         "role_template_id": fold(definition.get("templateId")),
-        "role_name": text(definition.get("displayName")),
+        "role_name": text(definition.get("displayName")) or text(row.get("roleDefinitionName")),
         "scope": text(row.get("directoryScopeId")) or text(row.get("appScopeId")) or "/",
         "state": state,
         "member_type": text(row.get("memberType")),
