@@ -177,7 +177,7 @@ def report(paths: tuple[Path, ...], pseudonymise: bool, key_file: Path | None, *
 def inspect(paths: tuple[Path, ...]) -> None:
     """Say for each file what it was recognised as, what it gave, and what is missing."""
     from flowanalysis.sources import read
-    from flowanalysis.sources.coverage import coverage
+    from flowanalysis.sources.coverage import coverage, wanted
 
     harvest = read(*paths)
     tenant = harvest.tenant()
@@ -190,7 +190,11 @@ def inspect(paths: tuple[Path, ...]) -> None:
     open_ = answers[answers["answer"] != "full"]
     say(f"\nQuestions answered in full: {len(answers) - len(open_)} of {len(answers)}")
     if len(open_):
-        table(open_, columns=["question", "answer", "missing", "export", "command"], width=60)
+        table(open_, columns=["question", "answer", "missing"], width=80)
+        say("\nTo answer more, export next:")
+    for export in wanted(open_).itertuples():
+        helps = f"{export.questions} question{'s' if export.questions > 1 else ''}"
+        say(f"\n  {plain(export.export)} (for {helps})\n    {plain(export.command)}")
 
 
 @main.command()

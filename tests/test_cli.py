@@ -24,6 +24,10 @@ def test_inspect_says_what_each_file_gave_and_what_would_close_the_gaps(run):
     assert done.exit_code == 0, done.output
     assert "register" in done.output
     assert "Questions answered in full: 0 of" in done.output
+    # a command is there to be typed: once, and whole
+    command = "GET https://graph.microsoft.com/v1.0/users?$select=id,userPrincipalName,signInActivity&$top=500"
+    assert done.output.count(command + "\n") == 1
+    assert done.output.count("m365 flow get --environmentName <environment> --name <flow>") == 1
 
 
 def test_check_prints_findings_and_sets_the_status(run, tmp_path):

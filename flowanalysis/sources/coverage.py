@@ -60,6 +60,30 @@ def _tell_cut(tenant: Tenant, rows: list[dict[str, str]]) -> None:
                 row["incomplete"] = "; ".join(filter(None, (row["incomplete"], words)))
 
 
+def wanted(answers: pd.DataFrame) -> pd.DataFrame:
+    """What to export next: the exports that open questions wait for, those that help most questions first.
+
+    Parameters
+    ----------
+    answers : DataFrame
+        What :func:`coverage` gave.
+
+    Returns
+    -------
+    DataFrame
+        command (whole, one a row), export (all that the command gives), questions (how many it helps to answer).
+    """
+    pairs = [
+        (row.question, export, command)
+        for row in answers.itertuples()
+        for export, command in zip(row.export.split("\n"), row.command.split("\n"), strict=True)
+        if export
+    ]
+    asked = pd.DataFrame(pairs, columns=["question", "export", "command"]).groupby("command", sort=False)
+    found = asked.agg(export=("export", lambda e: "; ".join(dict.fromkeys(e))), questions=("question", "nunique"))
+    return found.reset_index().sort_values("questions", ascending=False, kind="stable", ignore_index=True)
+
+
 def _questions() -> pd.DataFrame:
     return reference.table("questions")
 
