@@ -1,7 +1,8 @@
 """The claims of figures.toml, counted from a run of the tests.
 
-``python tests/figures.py [pytest arguments]`` runs the tests and writes ``tests/FIGURES.md``; any run of all tests
-prints the same table at its end.
+Any run of all tests prints the table at its end. ``python tests/figures.py --from report.xml`` writes it as
+``tests/FIGURES.md`` from what ``pytest --junitxml report.xml`` left behind; ``python tests/figures.py [pytest
+arguments]`` runs the tests first.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import defusedxml.ElementTree as xml
 import pytest
 
 HERE = Path(__file__).resolve().parent
@@ -43,22 +45,22 @@ class Figures:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """The table, when every claim was tried."""
-        rows = [self.row(claim) for claim in CLAIMS]
-        if not all(tried for _, _, _, tried in rows):
+        rows = self.rows()
+        if not rows:
             return
         terminalreporter.section("figures")
         width = max(len(title) for title, *_ in rows)
-        for title, shown, control, _ in rows:
+        for title, shown, control in rows:
             terminalreporter.write_line(f"{title.ljust(width)}  {shown}; control {control}")
         for line in mutants():
             terminalreporter.write_line(line)
         if self.write:
             PAGE.write_text(page(rows, len(self.outcomes)), encoding="utf-8")
 
-    def row(self, claim: dict) -> tuple[str, str, str, bool]:
-        """Title, figure, figure of the control, and whether anything of the claim ran."""
-        shown, control = self.count(claim["tests"]), self.count(claim["control"])
-        return claim["title"], shown, control, "0 of 0" not in (shown, control)
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Title, figure and figure of the control of each claim; none when a pattern met no test."""
+        tried = all(any(p in n for n in self.outcomes) for c in CLAIMS for p in (*c["tests"], *c["control"]))
+        return [(c["title"], self.count(c["tests"]), self.count(c["control"])) for c in CLAIMS] if tried else []
 
     def count(self, patterns: list[str]) -> str:
         """``N of N``, and how many were skipped."""
@@ -72,19 +74,40 @@ def mutants() -> list[str]:
     """Share of small faults that the tests of a module notice, from the last run of `mutation/run.py`."""
     known = json.loads(MUTANTS.read_text(encoding="utf-8")) if MUTANTS.is_file() else {}
     return [
-        f"Small faults noticed in {module}: {f['killed'] + f['timeout']} of {f['tried']} ({f['share']:.0%}), {f['on']}"
+        f"Small faults noticed in {module}: {f['noticed']} of {f['tried']} ({f['share']:.0%}), {f['on']}"
         for module, f in known.items()
     ]
 
 
-def page(rows: list[tuple[str, str, str, bool]], tests: int) -> str:
+def of_report(place: Path) -> Figures:
+    """Outcomes from a report that ``--junitxml`` wrote."""
+    known = Figures()
+    for case in xml.parse(place).iter("testcase"):
+        parts = [child.tag for child in case]
+        outcome = "skipped" if "skipped" in parts else "failed" if {"failure", "error"} & set(parts) else "passed"
+        known.outcomes[f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}"] = outcome
+    return known
+
+
+def page(rows: list[tuple[str, str, str]], tests: int) -> str:
     """The table as a document."""
     where = f"Python {platform.python_version()}, {platform.system()}"
     lines = [HEAD, f"{dt.date.today().isoformat()}, {tests:,} tests, {where}.", "", "| claim | figure | control |"]
-    lines += ["|---|---|---|", *(f"| {title} | {shown} | {control} |" for title, shown, control, _ in rows)]
+    lines += ["|---|---|---|", *(f"| {title} | {shown} | {control} |" for title, shown, control in rows)]
     lines += ["", "What survived, and why, is in [mutation/README.md](mutation/README.md).", ""]
     return "\n".join([*lines, *(f"- {line}" for line in mutants()), ""])
 
 
+def main(arguments: list[str]) -> int:
+    """Write the page, from a report or from a run."""
+    if arguments[:1] != ["--from"]:
+        return int(pytest.main(arguments, plugins=[Figures(write=True)]))
+    known = of_report(Path(arguments[1]))
+    rows = known.rows()
+    if rows:
+        PAGE.write_text(page(rows, len(known.outcomes)), encoding="utf-8")
+    return int(not rows)
+
+
 if __name__ == "__main__":
-    sys.exit(pytest.main(sys.argv[1:], plugins=[Figures(write=True)]))
+    sys.exit(main(sys.argv[1:]))

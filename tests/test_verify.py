@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -55,5 +56,23 @@ def test_every_byte_of_the_list_of_sums_counts(report):
         for at in range(0, len(before), 7):
             file.write_bytes(edited(before, at, random.Random(at)))
             assert verify(report) != [], at
+    finally:
+        file.write_bytes(before)
+
+
+def test_an_untouched_report_is_whole(report):
+    assert verify(report) == []
+    told = CliRunner().invoke(main, ["verify", str(report)])
+    assert told.exit_code == 0, told.output
+
+
+def test_size_and_date_alone_would_see_no_edit(report):
+    file = next(p for p in sorted(report.rglob("*")) if p.is_file() and p.name != SUMS)
+    before, known = file.read_bytes(), file.stat()
+    try:
+        file.write_bytes(edited(before, 0, random.Random(0)))
+        os.utime(file, ns=(known.st_atime_ns, known.st_mtime_ns))
+        assert (file.stat().st_size, file.stat().st_mtime_ns) == (known.st_size, known.st_mtime_ns)
+        assert verify(report) != []
     finally:
         file.write_bytes(before)
