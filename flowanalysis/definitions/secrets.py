@@ -154,17 +154,18 @@ def examine(tree: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[Secret], s
 
 
 def redact_text(text: str) -> str:
-    """Text without what gives itself away as a secret, whatever its name.
+    """Text without what gives itself away as a secret, by its form or by a name beside it.
 
     >>> redact_text("https://fabrikam.example/run?sv=1.0&sig=Zk3vQ0pXy7Lr2Tn8Wm5Jd1")
     'https://fabrikam.example/run?sv=1.0&sig=[secret removed]'
     """
-    return _cut(text, list(_in_text((), text, _occurring(text[:LONGEST]))))
+    hits = [*_in_text((), text, _occurring(text[:LONGEST])), *_named_in_text((None, text, "", NONE))]
+    return _cut(text, hits)
 
 
 def any_in(text: str) -> bool:
     """True when something in the text gives itself away as a secret."""
-    return bool(_occurring(text))
+    return bool(_occurring(text)) or any(True for _ in _pairs(text))
 
 
 def _fingerprint(value: str) -> str:
@@ -259,7 +260,8 @@ def _looked(tree: Mapping[str, Any]) -> tuple[str, bool]:
     texts, named = _quick(tree)
     texts.update([item[1] for item in named])
     text = "\n".join(texts)
-    if any(item[3] and _by_name(item) for item in named) or _occurring(text):
+    long = len(text) > LONGEST and any(len(t) > LONGEST for t in texts)  # it will be cut off
+    if long or any(item[3] and _by_name(item) for item in named) or _occurring(text):
         return text, False
     pairs = [t for t in texts if len(t) > PAIR and ("=" in t or ":" in t or "%3" in t)]
     return text, not any(True for pair in pairs for _ in _named_in_text((None, pair, "", NONE)))
@@ -330,7 +332,7 @@ def _named_in_text(item: _Text) -> Iterator[_Hit]:
     """``client_secret=…`` in a form body, ``"password": "…"`` in JSON inside text, connection strings."""
     path, text = item[0], item[1][:LONGEST]
     hits = [_Hit(_kind(name), _path(path), start, start + len(value), value) for name, value, start in _pairs(text)]
-    if not hits and text.startswith("@") and "','" in text.replace(" ", ""):
+    if not hits and text.startswith("@") and _BETWEEN.search(text):
         # concat('client_secret=', '…'): name and value stand apart; then the whole expression goes
         joined = _pairs(_BETWEEN.sub("", text))
         hits = [_Hit(_kind(name), _path(path), 0, len(item[1]), value) for name, value, _ in joined]
@@ -392,7 +394,7 @@ def _cut(text: str, hits: list[_Hit]) -> str:
 def _rebuilt(node: object, path: tuple[str, ...], hits: Mapping[tuple[str, ...], list[_Hit]]) -> Any:
     if isinstance(node, dict):
         told = any_in("\n".join(node))
-        return {redact_text(k) if told else k: _rebuilt(v, (*path, k), hits) for k, v in node.items()}
+        return {redact_text(k) if told else k[:LONGEST]: _rebuilt(v, (*path, k), hits) for k, v in node.items()}
     if isinstance(node, list):
         return [_rebuilt(v, (*path, str(at)), hits) for at, v in enumerate(node)]
     if path not in hits:
