@@ -73,6 +73,11 @@ def test_the_kind_is_a_short_name_that_can_be_shown(tree, kind):
         {"Secret santa list": "@concat('Winter2026party', 'x')"},
         {"password": "@concat(variables('first'), 'Tr0ub4dor3xY')"},
         {"password": "@{parameters('Tr0ub4dor3xY')}"},
+        {"colour": "password", "value": CHOSEN},
+        {"text": f"password=body({CHOSEN})"},
+        {"text": "Your password: whatever you like"},
+        {"text": "https://a.example/?sig=YOUR_SIGNATURE_HERE"},
+        {"text": "https://a.example/?sig=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
     ],
 )
 def test_what_is_no_secret_stays_beside_one(other):
@@ -80,6 +85,31 @@ def test_what_is_no_secret_stays_beside_one(other):
     assert [s.path for s in found] == [("first", "password")]
     assert clean["second"] == other
     assert redact(other) == (other, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "clean"),
+    [
+        (f"(password={CHOSEN[:-1]}).", f"(password={REMOVED})."),
+        ("password=whatever", f"password={REMOVED}"),
+        (
+            f"password={CHOSEN}" + " " * 2_000 + f"client_secret={CHOSEN}",
+            f"password={REMOVED}{' ' * 2_000}client_secret={REMOVED}",
+        ),
+        (f"password={CHOSEN};pwd={CHOSEN}", f"password={REMOVED};pwd={REMOVED}"),
+        (f"key=a;{'k=v;' * 300}password={CHOSEN}", f"key=a;{'k=v;' * 300}password={REMOVED}"),
+    ],
+    ids=["brackets around", "a word after an equals sign", "far apart", "side by side", "far behind another name"],
+)
+def test_a_text_keeps_all_but_the_value(text, clean):
+    assert redact({"a": text})[0] == {"a": clean}
+    assert redact_text(text) == clean
+
+
+def test_an_expression_of_literals_under_a_name_goes_as_a_whole():
+    clean, found = redact({"Authorization": f"@concat('Bearer ', '{KEY}')"})
+    assert clean == {"Authorization": "[secret removed]"}
+    assert [s.length for s in found] == [len(KEY)]
 
 
 def test_an_expression_that_puts_a_name_and_its_value_together_goes_as_a_whole():
