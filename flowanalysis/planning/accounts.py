@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from tqdm import tqdm
@@ -24,6 +24,8 @@ from flowanalysis.policy import Policy, load_policy
 from flowanalysis.tenant import Tenant
 
 __all__ = ["Plan", "plan_accounts"]
+
+FRONT_STEPS = 2_000_000  # of the search for the first point of the curve, where that is not the plan itself
 
 TABLES = {
     "needs": "what flows need is not known, so nothing can be planned",
@@ -154,7 +156,7 @@ def plan_accounts(
     limit = float(policy.planning["excess_limit"] if excess_limit is None else excess_limit)
     seen = study(tenant, policy, excess_limit=limit)
     found = _search(seen, policy, progress=progress)
-    plan = _plan(tenant, seen, found, tell.serve(tenant, seen, found.groups))
+    plan = _plan(tenant, seen, found, tell.serve(tenant, seen, found.groups), front(_strict(seen, found)))
     check_plan(tenant, plan, policy)
     return plan
 
@@ -164,7 +166,13 @@ def _search(seen: Study, policy: Policy, *, progress: bool) -> Partition:
         return partition(parts(seen.units, seen.rules), steps=policy.planning["search_steps"], tick=bar.update)
 
 
-def _plan(tenant: Tenant, seen: Study, found: Partition, served: Sequence[Served]) -> Plan:
+def _strict(seen: Study, found: Partition) -> Partition:
+    """Groups without any excess: those of the plan, if it allows none."""
+    rules = replace(seen.rules, excess_limit=0.0)
+    return found if seen.rules == rules else partition(parts(seen.units, rules), steps=FRONT_STEPS)
+
+
+def _plan(tenant: Tenant, seen: Study, found: Partition, served: Sequence[Served], curve: pd.DataFrame) -> Plan:
     """The plan as frames."""
     connections = tell.connections(seen, served)
     assignment = tell.assignment(tenant, seen, served, connections)
@@ -180,7 +188,7 @@ def _plan(tenant: Tenant, seen: Study, found: Partition, served: Sequence[Served
         grants=given,
         excess=tell.excess(seen, served),
         moves=moves(assignment, connections, tell.to_grant(seen, served, given), existing),
-        front=front(seen.units, seen.rules),
+        front=curve,
         findings=tell.findings(seen),
         excess_limit=seen.rules.excess_limit,
         bound=found.bound,

@@ -52,6 +52,7 @@ def check_plan(tenant: Tenant, plan: Plan, policy: Policy) -> None:
             by_connector[connector] |= seen.included(right)
     told = plan.assignment.set_index(["environment_id", "flow_id"])["excess"].to_dict()
     listed = plan.excess.groupby(["environment_id", "flow_id"])["weight"].sum().to_dict()
+    given = _given(plan, seen)
     for account, flows in carried.items():
         wanted = {f: set().union(*(seen.included(r) for _, r in needs.get(f, ()))) for f in flows}
         held = set().union(*wanted.values())
@@ -61,7 +62,7 @@ def check_plan(tenant: Tenant, plan: Plan, policy: Policy) -> None:
             reach = set().union(*(by_connector[c] for c in connectors.get(flow, ())))
             over = math.fsum(seen.weight[r] for r in (held & reach) - wanted[flow])
             _refuse_excess(plan, flow, account, over, told, listed)
-        _refuse_short(plan, seen, account, held)
+        _refuse_short(account, held, given[account])
     _refuse_mixed(tenant, plan, policy)
     _refuse_caps(plan, policy)
     _refuse_bans(tenant, plan, policy)
@@ -220,10 +221,17 @@ def _refuse_excess(
             raise PlanError(f"The excess of the flow {flow[1]} on {account} is {over:g}, but {words} {value:g}.")
 
 
-def _refuse_short(plan: Plan, seen: _Rights, account: str, held: set[Right]) -> None:
-    """What the account is to hold, with what that includes, is all that its flows need."""
-    rows = plan.grants[(plan.grants["account"] == account) & ~plan.grants["action"].isin(["remove", "review"])]
-    given = set().union(*(seen.included((r, lv)) for r, lv in rows[["resource", "level"]].itertuples(index=False)))
+def _given(plan: Plan, seen: _Rights) -> dict[str, set[Right]]:
+    """Account to what it is to hold, with what that includes."""
+    given: dict[str, set[Right]] = defaultdict(set)
+    rows = plan.grants[~plan.grants["action"].isin(["remove", "review"])]
+    for account, resource, level in rows[["account", "resource", "level"]].itertuples(index=False):
+        given[account] |= seen.included((resource, level))
+    return given
+
+
+def _refuse_short(account: str, held: set[Right], given: set[Right]) -> None:
+    """What the account is to hold is all that its flows need."""
     if held - given:
         raise PlanError(f"The account {account} would lack {min(held - given)}.")
     if given - held:

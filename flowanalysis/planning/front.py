@@ -13,17 +13,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from flowanalysis.planning.search import Search, insert, lower_bound
-from flowanalysis.planning.units import NEAR, Group, Part, Rules, Unit, bits, parts
+from flowanalysis.planning.groups import Partition
+from flowanalysis.planning.units import NEAR, Group, Rules, bits
 
 __all__ = ["front", "knee"]
 
 POINTS = 200  # points of the curve that are told
-STEPS = 2_000_000  # of the search for the first point
 
 
-def front(units: Sequence[Unit], rules: Rules) -> pd.DataFrame:
+def front(start: Partition) -> pd.DataFrame:
     """Accounts against exposure, from no excess at all to as few accounts as boundaries, conflicts and caps allow.
+
+    Parameters
+    ----------
+    start : Partition
+        Groups without excess, where the curve begins.
 
     Returns
     -------
@@ -31,9 +35,10 @@ def front(units: Sequence[Unit], rules: Rules) -> pd.DataFrame:
         accounts (falling), exposure (rising; weight times people), knee (True on one row: the point from which on
         fewer accounts cost most).
     """
-    strict = Rules(rules.weights, 0.0, rules.conflicts, rules.most_flows, rules.most_requests)
-    found = [_merges(part) for part in parts(units, strict)]
-    counts, exposures = _together(found)
+    by_part: dict[str, list[Group]] = {}
+    for group in start.groups:
+        by_part.setdefault(group.part.units[0].part, []).append(group)
+    counts, exposures = _together([_merges(by_part[name]) for name in sorted(by_part)])
     frame = pd.DataFrame({"accounts": counts, "exposure": exposures}).drop_duplicates("accounts")
     if len(frame) > POINTS:
         frame = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, POINTS).round().astype(int))]
@@ -70,11 +75,9 @@ def _together(found: list[tuple[int, list[float]]]) -> tuple[list[int], list[flo
     return counts, exposures
 
 
-def _merges(part: Part) -> tuple[int, list[float]]:
+def _merges(groups: Sequence[Group]) -> tuple[int, list[float]]:
     """How many groups a part has without excess, and what each further merge costs."""
-    groups = Search(insert(part), steps=STEPS).fewer(lower_bound(part))
-    groups.sort(key=lambda g: g.key)
-    tree = _Merging(part, groups)
+    tree = _Merging(groups)
     costs = []
     while (step := tree.step()) is not None:
         costs.append(step)
@@ -87,7 +90,7 @@ class _Merging:
     Attributes
     ----------
     rights : groups x rights
-        1: the account holds it.
+        1: the account holds it; the rights are those that some group holds, for no merging brings others.
     open : groups x rights
         Weight times people who could reach a right that the account does not hold yet.
     cost : groups x groups
@@ -96,26 +99,28 @@ class _Merging:
         The cheapest other group.
     """
 
-    def __init__(self, part: Part, groups: Sequence[Group]) -> None:
-        width, rules = len(part.rules.weights), part.rules
+    def __init__(self, groups: Sequence[Group]) -> None:
+        rules = groups[0].part.rules
+        held = 0
+        for group in groups:
+            held |= group.rights
+        here = np.array(bits(held), int)
         # Single precision is exact for what is compared here: small weights times numbers of people.
-        self.weights = np.asarray(rules.weights, np.float32)
-        self.rights = np.array([_ones(g.rights, width) for g in groups], np.float32).reshape(-1, width)
-        self.people = np.array([_people(g, width) for g in groups], np.float32).reshape(-1, width)
+        self.weights = np.asarray(rules.weights, np.float32)[here]
+        self.rights = np.array([_ones(g.rights, held, here) for g in groups])
+        self.people = np.array([_people(g, held, here) for g in groups])
         self.open = self.people * (1 - self.rights) * self.weights
-        self.load = np.array([(g.flows, g.requests) for g in groups], float).reshape(-1, 2)
+        self.load = np.array([(g.flows, g.requests) for g in groups], float)
         self.most = np.array([rules.most_flows, rules.most_requests]) + NEAR
-        self.barred = _barred(part, groups)
+        self.barred = _barred(rules, groups)
         one_way = self.open @ self.rights.T
         over = (self.load[:, None] + self.load[None, :] > self.most).any(axis=2)
         self.cost = np.where(self.barred | over, np.inf, one_way + one_way.T)
-        self.near = self.cost.argmin(axis=1) if len(groups) else np.empty(0, int)
+        self.near = self.cost.argmin(axis=1)
         self.dead, self.gone = np.zeros(len(groups), bool), 0
 
     def step(self) -> float | None:
         """Merge the cheapest pair and tell its cost; None when no pair may be merged."""
-        if not len(self.near):
-            return None
         least = self.cost[np.arange(len(self.near)), self.near]
         first = int(least.argmin())
         if least[first] == np.inf:
@@ -157,25 +162,29 @@ class _Merging:
         self.near[stale] = self.cost[stale].argmin(axis=1)
 
 
-def _ones(mask: int, width: int) -> np.ndarray:
-    row = np.zeros(width)
-    row[bits(mask)] = 1
+def _ones(mask: int, held: int, here: np.ndarray) -> np.ndarray:
+    """The rights of `mask` that are held somewhere, as ones at their places among those."""
+    row = np.zeros(len(here), np.float32)
+    row[np.searchsorted(here, bits(mask & held))] = 1
     return row
 
 
-def _people(group: Group, width: int) -> np.ndarray:
+def _people(group: Group, held: int, here: np.ndarray) -> np.ndarray:
     """For each right the people who reach it through the flows of the group, if the account holds it."""
     by_reach: dict[int, int] = {}
     for number in group.members:
         unit = group.part.units[number]
         by_reach[unit.reach] = by_reach.get(unit.reach, 0) + unit.editors
-    return sum((_ones(reach, width) * editors for reach, editors in by_reach.items()), np.zeros(width))
+    found = np.zeros(len(here), np.float32)
+    for reach, editors in by_reach.items():
+        found += _ones(reach, held, here) * editors
+    return found
 
 
-def _barred(part: Part, groups: Sequence[Group]) -> np.ndarray:
+def _barred(rules: Rules, groups: Sequence[Group]) -> np.ndarray:
     """Pairs that conflicts or pins keep apart, and each group from itself."""
     barred = np.eye(len(groups), dtype=bool)
-    for left, right in part.rules.conflicts:
+    for left, right in rules.conflicts:
         one, other = (np.array([bool(g.rights & side) for g in groups], bool) for side in (left, right))
         barred |= np.outer(one, other) | np.outer(other, one)
     pins = np.array([g.pin for g in groups], object)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flowanalysis.planning.listing import exact, thinnest
-from flowanalysis.planning.search import Search, best, insert, lower_bound
+from flowanalysis.planning.search import Homes, Search, insert, lower_bound, settle_in
 from flowanalysis.planning.units import Group, Part, bits
 
 __all__ = ["Partition", "partition"]
@@ -92,7 +92,7 @@ def fewest(part: Part, *, share: float = 1.0, steps: int = STEPS) -> tuple[list[
     """
     core, rest = kernel(part)
     least = lower_bound(core)
-    groups = Search(insert(core), steps=int(steps * share)).fewer(least)
+    groups = Search(core, insert(core), steps=int(steps * share)).fewer(least)
     if len(groups) > least and len(core.units) <= WIDE:
         groups, least = exact(core, groups, least, share=share)
     if rest:
@@ -137,11 +137,7 @@ def _follows(part: Part, number: int, alive: int) -> bool:
 def _with_rest(part: Part, core: Part, groups: Sequence[Group], rest: Sequence[int]) -> list[Group]:
     """Groups of the core as groups of the part, each other unit where it fits, with its own kin if it can."""
     place = {unit.key: number for number, unit in enumerate(part.units)}
-    whole = [Group(part, [place[core.units[m].key] for m in group.members]) for group in groups]
+    homes = Homes(part, [Group(part, [place[core.units[m].key] for m in group.members]) for group in groups])
     for number in rest:
-        home = best(number, whole)
-        if home is None:
-            whole.append(Group(part, [number]))
-        else:
-            home.add(number)
-    return whole
+        settle_in(number, homes)
+    return homes.groups

@@ -44,23 +44,28 @@ def grants(
         the flow runs).
     """
     rows: list[tuple[object, ...]] = []
+    rights = list(wants.rights[["resource_kind", "resource", "level", "state"]].itertuples(index=False, name=None))
     for account in sorted(planned):
         now = held.direct(tenant, account)
         told = tenant.has("grants") or account not in held.row
-        rows += _needed(account, wants, planned[account], now, told=told)
-        rows += _beyond(account, wants, planned[account], now, vague.get(account))
+        least = {bit: rights[bit] for bit in wants.least(sum(1 << b for b in planned[account]))}
+        rows += _needed(account, least, planned[account], now, told=told)
+        rows += _beyond(account, {resource for _, resource, _, _ in least.values()}, now, vague.get(account))
     frame = pd.DataFrame(rows, columns=GRANTS)
     frame = frame.astype({c: TEXT for c in GRANTS if c != "flows"} | {"flows": COUNT})
     return frame.sort_values(["account", "resource", "level", "action"], ignore_index=True)
 
 
 def _needed(
-    account: str, wants: Wants, planned: Mapping[int, int], now: Mapping[str, tuple[int, bool]], *, told: bool
+    account: str,
+    least: Mapping[int, tuple[str, str, str, str]],
+    planned: Mapping[int, int],
+    now: Mapping[str, tuple[int, bool]],
+    *,
+    told: bool,
 ) -> list[tuple[Any, ...]]:
     rows = []
-    table = wants.rights
-    for bit in wants.least(sum(1 << b for b in planned)):
-        kind, resource, level, state = table.loc[bit, ["resource_kind", "resource", "level", "state"]]
+    for bit, (kind, resource, level, state) in least.items():
         have = now.get(resource, (0, False))[0]
         action, sentence = _action(resource, level, state, have)
         if action == "add" and not told:
@@ -85,10 +90,9 @@ def _action(resource: str, level: str, state: str, have: int) -> tuple[str, str]
 
 
 def _beyond(
-    account: str, wants: Wants, planned: Mapping[int, int], now: Mapping[str, tuple[int, bool]], vague: str | None
+    account: str, needed: set[str], now: Mapping[str, tuple[int, bool]], vague: str | None
 ) -> list[tuple[Any, ...]]:
     """Rights that the account holds and no flow of it needs."""
-    needed = {wants.rights.at[bit, "resource"] for bit in wants.least(sum(1 << b for b in planned))}
     rows = []
     for resource in sorted(set(now) - needed):
         level, direct = now[resource]
@@ -124,15 +128,19 @@ def moves(
     there = existing.sort_values("connection_id").drop_duplicates(["environment_id", "connector_id", "account_id"])
     there = there.set_index(["environment_id", "connector_id", "account_id"])["connection_id"].to_dict()
     shared = _shared_references(connections)
-    by_flow = dict(iter(connections[connections["changed"]].groupby(KEY, sort=False)))
-    grants_of = {key: rows["sentence"].tolist() for key, rows in given.groupby(KEY, sort=False)}
+    by_flow: dict[tuple[str, str], list[Any]] = {}
+    for use in connections[connections["changed"]].itertuples(index=False):
+        by_flow.setdefault((use.environment_id, use.flow_id), []).append(use)
+    grants_of: dict[tuple[str, str], set[str]] = {}
+    for environment, flow, sentence in given[[*KEY, "sentence"]].itertuples(index=False):
+        grants_of.setdefault((environment, flow), set()).add(sentence)
     rows: list[tuple[Any, ...]] = []
     moving = assignment[assignment["state"] == "moves"].sort_values(["account", *KEY])
     for flow in moving.itertuples(index=False):
         key = (flow.environment_id, flow.flow_id)
         steps = [
-            *_opening(flow, grants_of.get(key, [])),
-            *_connect(flow, by_flow.get(key), there, shared),
+            *_opening(flow, grants_of.get(key, ())),
+            *_connect(flow, by_flow.get(key, ()), there, shared),
             *_close(flow),
         ]
         rows += [(flow.account, *key, place, *step) for place, step in enumerate(steps, start=1)]
@@ -152,14 +160,14 @@ def _opening(flow: Any, sentences: Iterable[str]) -> list[tuple[Any, ...]]:
     if flow.is_new:
         what = f"Create the account {flow.account_name}, license it, and register it with an owner and a deputy."
         steps.append(("create_account", "identity administrator", pd.NA, pd.NA, what))
-    return steps + [("grant", "owner of the resource", pd.NA, pd.NA, s) for s in sorted(set(sentences))]
+    return steps + [("grant", "owner of the resource", pd.NA, pd.NA, s) for s in sorted(sentences)]
 
 
 def _connect(
-    flow: Any, uses: pd.DataFrame | None, there: Mapping[Any, Any], shared: set[tuple[str, str]]
+    flow: Any, uses: Iterable[Any], there: Mapping[Any, Any], shared: set[tuple[str, str]]
 ) -> list[tuple[Any, ...]]:
     steps = []
-    for use in () if uses is None else uses.itertuples(index=False):
+    for use in uses:
         ends = (use.alias, use.connector_id)
         found = there.get((use.environment_id, use.connector_id, flow.account))
         if found is None:

@@ -7,36 +7,104 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from flowanalysis.planning.units import Group, Part, bits
+import numpy as np
 
-__all__ = ["Search", "best", "insert", "lower_bound", "settle"]
+from flowanalysis.planning.units import Group, Part
+
+__all__ = ["Homes", "Search", "insert", "lower_bound", "settle", "settle_in"]
 
 STARTS = 8  # cliques tried for the bound
+NOWHERE = -1
+
+
+class Homes:
+    """Groups, and which of them each unit is in: so a unit asks only the groups where nobody clashes with it.
+
+    Parameters
+    ----------
+    part : Part
+        Of the groups.
+    groups : sequence of Group
+        In the order in which they are tried.
+
+    Attributes
+    ----------
+    groups : list of Group
+        Those that were closed among them.
+    """
+
+    def __init__(self, part: Part, groups: Sequence[Group] = ()) -> None:
+        self.part = part
+        self.groups: list[Group] = []
+        self._of = np.full(len(part.units), NOWHERE)
+        self._closed = np.zeros(0, bool)
+        for group in groups:
+            self.open(group)
+
+    def __len__(self) -> int:
+        return len(self.groups) - int(self._closed.sum())
+
+    @property
+    def places(self) -> list[int]:
+        """Where the groups stand that were not closed."""
+        return np.flatnonzero(~self._closed).tolist()
+
+    def open(self, group: Group) -> None:
+        """Take in one more group."""
+        self._of[group.members] = len(self.groups)
+        self.groups.append(group)
+        self._closed = np.append(self._closed, False)
+
+    def close(self, place: int, *, closed: bool = True) -> None:
+        """No unit may join the group; or units may again, and its members are at home there."""
+        self._closed[place] = closed
+        self._of[self.groups[place].members] = place
+
+    def put(self, number: int, place: int) -> None:
+        """A unit joins a group."""
+        self.groups[place].add(number)
+        self._of[number] = place
+
+    def take(self, number: int, place: int) -> None:
+        """A unit leaves a group."""
+        self.groups[place].remove(number)
+        self._of[number] = NOWHERE
+
+    def in_the_way(self, number: int) -> np.ndarray:
+        """For each group how many of its members the unit cannot share with; many for a closed one."""
+        against = self._of[self.part.apart[number]]
+        found = np.bincount(against[against != NOWHERE], minlength=len(self.groups))
+        found[self._closed] = len(self._of) + 1
+        return found
+
+    def best(self, number: int, *, but: int = NOWHERE) -> int | None:
+        """The group that takes the unit with the least added exposure; of equals its own kin, then the first key."""
+        free = np.flatnonzero(self.in_the_way(number) == 0).tolist()
+        fitting = [place for place in free if place != but and self.groups[place].holds(number)]
+        if len(fitting) < 2:
+            return fitting[0] if fitting else None
+        added = [self.groups[place].added(number) for place in fitting]
+        least, kin = min(added), self.part.units[number].kin
+        equal = [place for place, more in zip(fitting, added, strict=True) if more <= least]
+        return min(equal, key=lambda place: (self.groups[place].kin != kin, self.groups[place].key))
 
 
 def insert(part: Part) -> list[Group]:
     """Each unit, the heaviest first, into the group where it adds the least exposure, else into a new one."""
-    groups = [Group(part, seed) for seed in part.seeds]
+    homes = Homes(part, [Group(part, seed) for seed in part.seeds])
     weight = {n: part.rules.weigh(part.units[n].needs) for n in part.free}
     for number in sorted(part.free, key=lambda n: (-weight[n], part.units[n].key)):
-        place = best(number, groups)
-        if place is None:
-            groups.append(Group(part, [number]))
-        else:
-            place.add(number)
-    return groups
+        settle_in(number, homes)
+    return homes.groups
 
 
-def best(number: int, groups: Sequence[Group], *, but: Group | None = None) -> Group | None:
-    """The group that takes the unit with the least added exposure; of equals its own kin, then the first key."""
-    fitting = [g for g in groups if g is not but and g.fits(number)]
-    if len(fitting) < 2:
-        return fitting[0] if fitting else None
-    added = [g.added(number) for g in fitting]
-    least = min(added)
-    kin = fitting[0].part.units[number].kin
-    equal = [g for g, a in zip(fitting, added, strict=True) if a <= least]
-    return min(equal, key=lambda g: (g.kin != kin, g.key))
+def settle_in(number: int, homes: Homes) -> None:
+    """A unit into the best group, else into one of its own."""
+    place = homes.best(number)
+    if place is None:
+        homes.open(Group(homes.part, [number]))
+    else:
+        homes.put(number, place)
 
 
 class Search:
@@ -44,102 +112,100 @@ class Search:
 
     Parameters
     ----------
-    groups : list of Group
+    part : Part
+        Of the groups.
+    groups : sequence of Group
         A partition; changed.
     steps : int
         Tests of a unit against a group before it ends.
     """
 
-    def __init__(self, groups: list[Group], *, steps: int) -> None:
-        self.groups, self.steps = groups, steps
+    def __init__(self, part: Part, groups: Sequence[Group], *, steps: int) -> None:
+        self.homes, self.steps = Homes(part, groups), steps
 
     def fewer(self, least: int) -> list[Group]:
         """The groups, as few as the steps allow; never fewer than the bound, so it stops there."""
-        while len(self.groups) > least and self.steps > 0 and self._round(least):
+        while len(self.homes) > least and self.steps > 0 and self._round(least):
             pass
-        return self.groups
+        return [self.homes.groups[place] for place in self.homes.places]
 
     def _round(self, least: int) -> bool:
         """Try each group once, the smallest first; True when one could be dissolved."""
-        before = len(self.groups)
-        for group in sorted(self.groups, key=lambda g: (len(g.members), g.key)):
-            if len(self.groups) <= least or self.steps <= 0:
+        before = len(self.homes)
+        groups = self.homes.groups
+        for place in sorted(self.homes.places, key=lambda p: (len(groups[p].members), groups[p].key)):
+            if len(self.homes) <= max(least, 1) or self.steps <= 0:
                 break
-            others = [g for g in self.groups if g is not group]
-            if others and not group.pin and self._dissolve(group, others):
-                self.groups = others
-        return len(self.groups) < before
+            if not groups[place].pin:
+                self._dissolve(place)
+        return len(self.homes) < before
 
-    def _dissolve(self, group: Group, others: list[Group]) -> bool:
+    def _dissolve(self, place: int) -> None:
         """Put every member elsewhere; all or nothing."""
-        undo: list[tuple[str, Group, int]] = []
-        for number in group.members:
-            if not self._place(number, others, undo):
-                for what, place, moved in reversed(undo):
-                    (place.remove if what == "added" else place.add)(moved)
-                return False
-        return True
+        undo: list[tuple[str, int, int]] = []
+        self.homes.close(place)
+        for number in self.homes.groups[place].members:
+            if not self._place(number, undo):
+                for what, group, moved in reversed(undo):
+                    (self.homes.take if what == "added" else self.homes.put)(moved, group)
+                self.homes.close(place, closed=False)
+                return
 
-    def _place(self, number: int, others: list[Group], undo: list[tuple[str, Group, int]]) -> bool:
-        self.steps -= len(others)
-        place = best(number, others)
+    def _place(self, number: int, undo: list[tuple[str, int, int]]) -> bool:
+        self.steps -= len(self.homes)
+        place = self.homes.best(number)
         if place is not None:
-            place.add(number)
+            self.homes.put(number, place)
             undo.append(("added", place, number))
             return True
-        return any(self._push(number, group, others, undo) for group in others if self.steps > 0)
+        single = np.flatnonzero(self.homes.in_the_way(number) == 1).tolist()
+        return any(self._push(number, group, undo) for group in single if self.steps > 0)
 
-    def _push(self, number: int, group: Group, others: list[Group], undo: list[tuple[str, Group, int]]) -> bool:
+    def _push(self, number: int, place: int, undo: list[tuple[str, int, int]]) -> bool:
         """Take the place of the one member that is in the way, if that one finds another place."""
-        blocker = _only_blocker(number, group)
-        if blocker is None:
+        homes, group = self.homes, self.homes.groups[place]
+        blocker = (group.part.clash[number] & group.bits).bit_length() - 1
+        if len(group.members) < 2 or group.part.units[blocker].pin:
             return False
-        self.steps -= len(others)
-        target = best(blocker, others, but=group)
+        self.steps -= len(homes)
+        target = homes.best(blocker, but=place)
         if target is None:
             return False
-        group.remove(blocker)
+        homes.take(blocker, place)
         if not group.fits(number):
-            group.add(blocker)
+            homes.put(blocker, place)
             return False
-        target.add(blocker)
-        group.add(number)
-        undo += [("removed", group, blocker), ("added", target, blocker), ("added", group, number)]
+        homes.put(blocker, target)
+        homes.put(number, place)
+        undo += [("removed", place, blocker), ("added", target, blocker), ("added", place, number)]
         return True
-
-
-def _only_blocker(number: int, group: Group) -> int | None:
-    """The one member that cannot share with the unit; None when there are none or several, or it is pinned."""
-    in_the_way = group.part.clash[number] & group.bits
-    if in_the_way.bit_count() != 1 or len(group.members) < 2:
-        return None
-    blocker = in_the_way.bit_length() - 1
-    return None if group.part.units[blocker].pin else blocker
 
 
 def settle(groups: list[Group], *, rounds: int = 10, most: int = 400) -> list[Group]:
     """The same number of groups with less exposure: units move while that helps."""
     if len(groups) > most or not any(g.exposure for g in groups):
         return groups
+    homes = Homes(groups[0].part, groups)
     for _ in range(rounds):
-        moved = [_move(number, group, groups) for group in groups for number in list(group.members)]
+        moved = [_move(number, place, homes) for place, group in enumerate(groups) for number in list(group.members)]
         if not any(moved):
             break
     return groups
 
 
-def _move(number: int, group: Group, groups: list[Group]) -> bool:
+def _move(number: int, place: int, homes: Homes) -> bool:
     """Move a unit where it adds less than it adds here."""
+    group = homes.groups[place]
     if group.part.units[number].pin or len(group.members) == 1:
         return False
     before = group.exposure
-    group.remove(number)
+    homes.take(number, place)
     gain = before - group.exposure
-    target = best(number, groups, but=group)
-    if target is not None and target.added(number) < gain - 1e-9:
-        target.add(number)
+    target = homes.best(number, but=place)
+    if target is not None and homes.groups[target].added(number) < gain - 1e-9:
+        homes.put(number, target)
         return True
-    group.add(number)
+    homes.put(number, place)
     return False
 
 
@@ -150,21 +216,24 @@ def lower_bound(part: Part) -> int:
     by_caps = [int(-(-load // most)) for load, most in loads if 0 < most < float("inf")]
     # One flow may break a cap alone; then the sum proves nothing.
     sound = all(u.flows <= rules.most_flows and u.requests <= rules.most_requests for u in units)
-    return max([1 if units else 0, clique(part.clash), *(by_caps if sound else [])])
+    return max([1 if units else 0, clique(part.apart), *(by_caps if sound else [])])
 
 
-def clique(clash: Sequence[int]) -> int:
-    """Size of a large set of units of which no two can share, grown greedily from the busiest units."""
-    degree = [mask.bit_count() for mask in clash]
-    order = sorted(range(len(clash)), key=lambda n: (-degree[n], n))
+def clique(apart: np.ndarray) -> int:
+    """Size of a large set of units of which no two can share, grown greedily from the busiest units.
+
+    >>> clique(np.array([[False, True, True], [True, False, False], [True, False, False]]))
+    2
+    """
     largest = 0
-    for start in order[:STARTS]:
-        size, hopeful = 1, clash[start]
-        while hopeful:
-            if size + hopeful.bit_count() <= largest:
-                break
-            nearest = max(bits(hopeful), key=lambda n: ((clash[n] & hopeful).bit_count(), -n))  # noqa: B023
-            hopeful &= clash[nearest]
+    for start in np.argsort(-apart.sum(axis=1), kind="stable")[:STARTS]:
+        size, hopeful = 1, apart[start].copy()
+        near = apart[hopeful].sum(axis=0)
+        while (left := int(hopeful.sum())) and size + left > largest:
+            nearest = int(np.where(hopeful, near, -1).argmax())
+            gone = hopeful & ~apart[nearest]
+            near -= apart[gone].sum(axis=0)
+            hopeful ^= gone
             size += 1
         largest = max(largest, size)
     return largest

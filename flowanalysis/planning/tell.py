@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from flowanalysis.lookup import text_by
@@ -262,10 +263,10 @@ def to_grant(seen: Study, served: Sequence[Served], given: pd.DataFrame) -> pd.D
 
 def vague(seen: Study, served: Sequence[Served]) -> dict[str, str]:
     """Accounts whose other rights may be needed though no planned flow is known to need them, and why."""
-    states = seen.wants.rights["state"]
+    open_ = set(np.flatnonzero(seen.wants.rights["state"] == "unknown_resource").tolist())
     reasons: dict[str, str] = {}
     for one in served:
-        if any(states.iat[b] == "unknown_resource" for b in one.demand.rights):
+        if not open_.isdisjoint(one.demand.rights):
             reasons[one.account] = "a flow of it chooses what it works on while it runs"
     left = seen.flows[seen.flows["left"].notna() & (seen.flows["left"] != "no_connection")]
     uses = seen.wants.uses.merge(left[[*KEY, "left"]], on=KEY)

@@ -185,8 +185,10 @@ class Part:
 
     Attributes
     ----------
+    apart : units x units
+        True where two units cannot share an account even alone.
     clash : list of int
-        For each unit the units (as bits) with which it cannot share an account even alone.
+        The same, for each unit as bits.
     seeds : list of list of int
         Units that must share one account, since they are pinned to it.
     free : list of int
@@ -195,7 +197,9 @@ class Part:
 
     def __init__(self, units: Sequence[Unit], rules: Rules) -> None:
         self.units, self.rules = list(units), rules
-        self.clash = _clashes(self.units, rules)
+        self.apart = _apart(self.units, rules)
+        packed = np.packbits(self.apart, axis=1, bitorder="little")
+        self.clash = [int.from_bytes(row.tobytes(), "little") for row in packed]
         pinned: dict[str, list[int]] = {}
         for number, unit in enumerate(self.units):
             if unit.pin:
@@ -233,7 +237,7 @@ def _matrix(masks: Sequence[int], width: int) -> csr_array:
     return csr_array((np.ones(len(columns)), columns, starts), shape=(len(masks), max(width, 1)))
 
 
-def _clashes(units: Sequence[Unit], rules: Rules) -> list[int]:
+def _apart(units: Sequence[Unit], rules: Rules) -> np.ndarray:
     over = pair_excess(units, rules) > rules.excess_limit + NEAR
     over |= over.T
     for left, right in rules.conflicts:
@@ -250,8 +254,7 @@ def _clashes(units: Sequence[Unit], rules: Rules) -> list[int]:
         size = np.array([getattr(u, values) for u in units], float)
         over |= size[:, None] + size[None, :] > most + NEAR
     np.fill_diagonal(over, False)
-    packed = np.packbits(over, axis=1, bitorder="little")
-    return [int.from_bytes(row.tobytes(), "little") for row in packed]
+    return over
 
 
 class Group:
@@ -267,9 +270,11 @@ class Group:
         Rights of the account.
     flows, requests : float
         Load.
+    key : str
+        Smallest key of a member.
     """
 
-    __slots__ = ("_peak", "_people", "bits", "flows", "members", "part", "requests", "rights")
+    __slots__ = ("_kin", "_peak", "_people", "bits", "flows", "key", "members", "part", "requests", "rights")
 
     def __init__(self, part: Part, members: Iterable[int] = ()) -> None:
         self.part = part
@@ -278,7 +283,8 @@ class Group:
         # Members of one reach gain the same by each new right, so one number for each reach is enough.
         self._peak: dict[int, float] = {}  # reach -> highest excess of a member
         self._people: dict[int, int] = {}  # reach -> editors
-        self.flows, self.requests = 0, 0.0
+        self._kin: dict[str, int] = {}  # department -> flows
+        self.flows, self.requests, self.key = 0, 0.0, ""
         for number in members:
             self.add(number)
 
@@ -286,8 +292,9 @@ class Group:
         """A group of its own with the same members."""
         twin = Group.__new__(Group)
         twin.part, twin.bits, twin.rights = self.part, self.bits, self.rights
-        twin.flows, twin.requests = self.flows, self.requests
-        twin.members, twin._peak, twin._people = self.members.copy(), self._peak.copy(), self._people.copy()
+        twin.flows, twin.requests, twin.key = self.flows, self.requests, self.key
+        for name in ("members", "_peak", "_people", "_kin"):
+            setattr(twin, name, getattr(self, name).copy())
         return twin
 
     def add(self, number: int) -> None:
@@ -300,6 +307,8 @@ class Group:
         own = weigh(self.rights & unit.reach & ~unit.needs)
         self._peak[unit.reach] = max(self._peak.get(unit.reach, 0.0), own)
         self._people[unit.reach] = self._people.get(unit.reach, 0) + unit.editors
+        self._kin[unit.kin] = self._kin.get(unit.kin, 0) + len(unit.keys)
+        self.key = min(self.key or unit.key, unit.key)
         self.members.append(number)
         self.bits |= 1 << number
         self.flows += unit.flows
@@ -312,15 +321,16 @@ class Group:
 
     def fits(self, number: int) -> bool:
         """True when the group stays feasible with the unit in it."""
-        part = self.part
-        if part.clash[number] & self.bits:
-            return False
-        unit, rules = part.units[number], part.rules
+        return not self.part.clash[number] & self.bits and self.holds(number)
+
+    def holds(self, number: int) -> bool:
+        """The same for a unit that clashes with no member."""
+        unit, rules = self.part.units[number], self.part.rules
         if self.members and (
             self.flows + unit.flows > rules.most_flows or self.requests + unit.requests > rules.most_requests + NEAR
         ):
             return False
-        return part.pairwise or self._within(unit)
+        return self.part.pairwise or self._within(unit)
 
     def _within(self, unit: Unit) -> bool:
         """Excess of the unit and of every member stays within the limit."""
@@ -354,18 +364,9 @@ class Group:
         return next((self.part.units[m].pin for m in self.members if self.part.units[m].pin), "")
 
     @property
-    def key(self) -> str:
-        """Smallest key of a member."""
-        return min(self.part.units[m].key for m in self.members)
-
-    @property
     def kin(self) -> str:
         """The department of most of its flows, of equals the first by name."""
-        counts: dict[str, int] = {}
-        for m in self.members:
-            unit = self.part.units[m]
-            counts[unit.kin] = counts.get(unit.kin, 0) + len(unit.keys)
-        return min(counts, key=lambda k: (-counts[k], k)) if counts else ""
+        return min(self._kin, key=lambda k: (-self._kin[k], k)) if self._kin else ""
 
     @property
     def keys(self) -> list[str]:
