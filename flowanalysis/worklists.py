@@ -38,17 +38,14 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
         responsible (UPN, or ``(nobody found)``), responsible_id, why_you (a reason in words), manager (UPN),
         manager_id, and the words of the finding; one row per finding, most urgent first within a person.
     """
-    parts = [_of_flows(tenant, findings), _of_accounts(tenant, findings), _administrators(tenant, findings)]
-    candidates = pd.concat(parts, ignore_index=True)
-    people = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
-    alive = people.index[(people["status"] == "active") & (people["kind"] == "user")]
-    registered = members(tenant, tenant.register["account"]).dropna()
-    candidates = candidates[candidates["person"].isin(alive) & ~candidates["person"].isin(registered)]
-    verdicts = classify(tenant, only=candidates["person"].unique()).set_index("identity_id")
-    band, signals = (text_by(candidates["person"], verdicts[c]).fillna("") for c in ("band", "signals"))
-    # Nobody reads the mail of an emergency access account; work sent there is lost.
-    candidates = candidates[(band != "service") & ~signals.str.contains(r"\bbreak_glass\b")]
+    candidates = pd.concat([_of_flows(tenant, findings), _of_accounts(tenant, findings)], ignore_index=True)
+    last = _administrators(tenant)
+    able = _able(tenant, pd.concat([candidates["person"], last["person"]]))
+    candidates = candidates[candidates["person"].isin(able)]
     chosen = candidates.sort_values(["order", "person"]).drop_duplicates("finding_id")
+    rest = findings.loc[~findings["finding_id"].isin(chosen["finding_id"]), ["finding_id"]]
+    chosen = pd.concat([chosen, rest.merge(last[last["person"].isin(able)].head(1), how="cross")])
+    people = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")
     work = findings.merge(chosen[["finding_id", "person", "why"]], on="finding_id", how="left")
     name = people["upn"].fillna(people["display_name"])
     work["responsible_id"], work["why_you"] = work["person"], work["why"]
@@ -58,6 +55,18 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     rank = work["severity"].map({s: -i for i, s in enumerate(SEVERITIES)}).astype(int)
     work = work.assign(rank=rank).sort_values(["responsible", "rank", "rule", "finding_id"])
     return work[WORK].reset_index(drop=True)
+
+
+def _able(tenant: Tenant, persons: pd.Series) -> pd.Index:
+    """Of these the living people: no service accounts, and nobody whose mail is not read."""
+    known = tenant.identities.drop_duplicates("identity_id")
+    alive = known.loc[(known["status"] == "active") & (known["kind"] == "user"), "identity_id"]
+    registered = members(tenant, tenant.register["account"]).dropna()
+    asked = pd.Index(persons.dropna().unique()).intersection(alive).difference(registered)
+    verdicts = classify(tenant, only=asked)
+    # Nobody reads the mail of an emergency access account; work sent there is lost.
+    reads = ~verdicts["signals"].fillna("").str.contains(r"\bbreak_glass\b")
+    return pd.Index(verdicts.loc[(verdicts["band"] != "service") & reads, "identity_id"])
 
 
 def sheets(work: pd.DataFrame, *, by: str = "responsible") -> dict[str, pd.DataFrame]:
@@ -105,14 +114,13 @@ def _of_flows(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([owned, shared, account, teams, above])[["finding_id", "person", "order", "why"]]
 
 
-def _administrators(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
-    """The last resort: administrators of the Power Platform, those who must activate the role last."""
+def _administrators(tenant: Tenant) -> pd.DataFrame:
+    """The last resort: administrators of the Power Platform, those who must activate the role last, best first."""
     held = tenant.role_assignments
     rank = held["role_name"].map({name: n for n, name in enumerate(ADMINISTRATORS, start=6)}).astype(COUNT)
     rank = rank.where((held["state"] != "eligible").fillna(True), rank + len(ADMINISTRATORS))
     people = pd.DataFrame({"person": held["principal_id"], "order": rank, "why": LAST_RESORT}).dropna()
-    people = people.sort_values(["order", "person"])
-    return findings[["finding_id"]].merge(people.drop_duplicates("person"), how="cross")
+    return people.sort_values(["order", "person"])
 
 
 def _registered(tenant: Tenant) -> pd.DataFrame:

@@ -9,12 +9,20 @@ import pandas as pd
 
 from flowanalysis import reference
 from flowanalysis.lookup import text_by
+from flowanalysis.remember import once_per_tenant
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 
 __all__ = ["licence_classes"]
 
 
+# What counts of several licences: the first of these that one of them gives.
+ORDER = {"premium": ("yes", "unknown", "no"), "requests": ("paid", "unknown", "seeded", "none")}
+# A right that only an app's flows have is not known for a flow; one that goes to a flow is none for its owner.
+READ_AS = {"premium": {"app": "unknown", "process": "no"}, "requests": {"process": "none"}}
+
+
+@once_per_tenant
 def licence_classes(tenant: Tenant) -> pd.DataFrame:
     """By identity, what its licences give: premium (yes, unknown, no) and requests (paid, unknown, seeded, none)."""
     held = tenant.licences
@@ -26,12 +34,9 @@ def licence_classes(tenant: Tenant) -> pd.DataFrame:
     patterns = [re.compile(re.escape(p).replace(r"\*", ".*") + r"\Z") for p in facts["sku"]]
     found = {n: next((i for i, p in enumerate(patterns) if p.match(n)), -1) for n in names.dropna().unique()}
     at = names.map(found).fillna(-1).astype(int).to_numpy()
-    premium = np.where(at < 0, "unknown", facts["premium"].to_numpy(object)[at])
-    requests = np.where(at < 0, "unknown", facts["requests"].to_numpy(object)[at])
-    flags = pd.DataFrame({"identity_id": held["identity_id"], "premium": premium, "requests": requests})
-    yes = flags.groupby("identity_id").agg(premium=("premium", set), requests=("requests", set)).reset_index()
-    yes["premium"] = yes["premium"].map(
-        lambda s: "yes" if "yes" in s else "unknown" if s & {"unknown", "app"} else "no"
-    )
-    yes["requests"] = yes["requests"].map(lambda s: next((c for c in ("paid", "unknown", "seeded") if c in s), "none"))
-    return yes.set_index("identity_id")
+    ranks = {}
+    for name, order in ORDER.items():
+        words = [*facts[name].replace(READ_AS[name]), "unknown"]  # the last is met where no pattern fits, at -1
+        ranks[name] = np.array([order.index(word) for word in words])[at]
+    best = pd.DataFrame(ranks, index=held.index).groupby(held["identity_id"]).min()
+    return best.assign(**{name: np.array(order, object)[best[name]] for name, order in ORDER.items()})
