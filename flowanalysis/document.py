@@ -76,6 +76,7 @@ def markdown_text(value: object) -> str:
     text = re.sub(r"\s+", " ", plain(str(value).replace("\n", " ").replace("\t", " "))).strip()
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_{}\[\]()#+!|~-])", r"\\\1", text)
+    text = re.sub(r"^(\d+)\.", r"\1\\.", text)  # no item of a list
     # Entities last, so that their signs are not escaped; addresses become links by themselves in many viewers.
     return text.replace("$", "&#36;").replace("://", "&#58;//").replace("@", "&#64;").replace("www.", "www&#46;")
 

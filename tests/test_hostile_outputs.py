@@ -21,6 +21,7 @@ import pandas as pd
 import pytest
 import rooms
 from click.testing import CliRunner
+from conftest import CORPUS
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -33,65 +34,27 @@ from flowanalysis.graph import graph
 from flowanalysis.ledger import ledger, recall, record, write_ledger
 from flowanalysis.report import assemble, export, figures, notebook, show, viewer
 from flowanalysis.report import record as kept
+from flowanalysis.report.packs import write_packs
 from flowanalysis.report.page import Frame
 from flowanalysis.report.workbook import write_workbook
 from flowanalysis.snapshot import open_snapshot, write_snapshot
 from flowanalysis.text import plain, slug
 from flowanalysis.worklists import work_list
 
-OWN = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "</title></script><svg onload=alert(1)>",
-    "[x](javascript:alert(1))",
-    "![x](https://evil.example/x.png)",
-    "=1+1",
-    "+1+cmd|' /C calc'!A0",
-    "-2+3",
-    "@SUM(1)",
-    "\t=1+1",
-    "\r=1+1",
-    "  =1+1",
-    "\uff1d1+1",
-    "x;=1+1",
-    "x; @SUM(1);y",
-    'a","=1+1',
-    "$$",
-    "$\\frac{1}{$",
-    "a$b$c",
-    "_hidden",
-    "\x1b]0;owned\x07",
-    "\x1b[31mred\x9b0m",
-    "\u202egpj.exe",
-    "a\x00b\x08c\ufffe",
-    "line\r\nbreak\u2028more\x85end",
-    "../../etc/x",
-    "..\\..\\x",
-    "CON",
-    "nul.txt",
-    "trail. ",
-    "C:\\x",
-    "/etc/passwd",
-    "NA",
-    "null",
-    "nan",
-    "00123",
-    "1e5",
-    "%s {0} {{x}} ${y} {% raw %}",
-    "x" * 40_000,
-    "\u540d" * 200,
-    "Z" + "\u0351" * 80,
-]
+LIST = Path(__file__).with_name("hostile.json")  # texts, or a text and how often it stands there
+OWN = [s if isinstance(s, str) else s[0] * s[1] for s in json.loads(LIST.read_text(encoding="utf-8"))]
 SURROGATE = "bad\ud800end"  # Arrow text cannot hold it, so it never reaches a frame
 ENV = rooms.ENV
 
 
 @pytest.fixture(scope="module")
-def strings(corpus) -> list[str]:
-    """Own payloads and those that others collected, each once."""
-    blns = json.loads((corpus / "hostile" / "blns" / "blns.json").read_text(encoding="utf-8"))
-    sheets = (corpus / "hostile" / "csv-injection" / "Intruder" / "csv-payload.txt").read_text(encoding="utf-8")
-    return list(dict.fromkeys([*OWN, *sheets.splitlines(), *filter(str.strip, blns)]))
+def strings() -> list[str]:
+    """Own payloads and, where they lie on this machine, those that others collected; each once."""
+    blns, sheets = CORPUS / "hostile" / "blns" / "blns.json", CORPUS / "hostile" / "csv-injection"
+    others = json.loads(blns.read_text(encoding="utf-8")) if blns.is_file() else []
+    for place in sheets.glob("Intruder/csv-payload.txt"):
+        others += place.read_text(encoding="utf-8").splitlines()
+    return list(dict.fromkeys([*OWN, *filter(str.strip, others)]))
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +107,13 @@ def seen(tenant):
 
 @pytest.fixture(scope="module")
 def found(seen):
-    assert len(seen.findings) > 250
+    assert len(seen.findings) > len(seen.findings["flow_id"].dropna().unique()) > 80
     return seen.findings
 
 
 def test_all_names_are_in_play(strings, tenant):
-    assert len(strings) > 540
+    assert len(OWN) == 176
+    assert strings[:176] == OWN
     assert list(tenant.flows["display_name"]) == strings
 
 
@@ -174,8 +138,8 @@ class Page(HTMLParser):
 
 
 def test_names_do_nothing_in_tables_and_blocks(strings, found):
-    assert len(Page("".join(f"<p>{s}</p>" for s in strings)).harm) > 50
-    frame = pd.DataFrame({s: [s] for s in strings[:60]})
+    assert sum(bool(Page(f"<p>{s}</p>").harm) for s in strings) > 10
+    frame = pd.DataFrame({s: [s] for s in OWN})
     parts = [
         show.table_html(found, name="found", caption=OWN[0], rows=len(found), note=OWN[1]),
         show.table_html(frame, name=OWN[1], caption=OWN[2]),
@@ -195,7 +159,7 @@ def test_names_do_nothing_in_work_lists_and_their_file_names(tenant, found, tmp_
     assert Page(control).harm
     assemble.worklists(tenant, found, frame, tmp_path)
     pages = list(tmp_path.rglob("*.html"))
-    assert len(pages) > 100
+    assert len(pages) > 50
     for page in pages:
         body = page.read_text(encoding="utf-8").partition("<body")[2].rpartition("<script")[0]
         assert Page("<body" + body).harm == []
@@ -250,7 +214,7 @@ def test_no_name_is_a_formula_a_link_or_a_fault_in_a_workbook(strings, found, tm
         pd.DataFrame({"x": ["=1+1", "https://evil.example"]}).to_excel(writer)
     assert "<f>" in "".join(sheet_parts(naive).values())
     assert "hyperlink" in "".join(sheet_parts(naive).values())
-    sheets = {"Findings": found} | {s: pd.DataFrame({s: [s]}) for s in strings[:40]}
+    sheets = {"Findings": found} | {s: pd.DataFrame({s: [s]}) for s in OWN}
     notes = {"Findings": OWN[5]}
     parts = sheet_parts(write_workbook(tmp_path / "book.xlsx", sheets, title=OWN[5], notes=notes))
     whole = "".join(parts.values())
@@ -264,6 +228,25 @@ def test_no_name_is_a_formula_a_link_or_a_fault_in_a_workbook(strings, found, tm
     assert len({n.lower() for n in names}) == len(sheets)
 
 
+def test_packs_that_are_mailed_hold_no_formula_no_link_and_no_tag(tenant, tmp_path):
+    few = {
+        t: tenant[t].head(len(OWN)) for t in ("flows", "flow_owners", "identities", "flow_connections", "connections")
+    }
+    for file in write_packs(tenant.replace(needs=tenant.needs.head(len(OWN)), **few), tmp_path):
+        if file.suffix == ".xlsx":
+            parts = sheet_parts(file)
+            assert (
+                len(set(re.findall(r'<sheet name="([^"]*)"', parts["xl/workbook.xml"]))) > 1 or "work" not in file.name
+            )
+            for text in parts.values():
+                xml.fromstring(text.encode("utf-8"))
+                assert not re.search(r"<f[ >]|hyperlink", text)
+        else:
+            body = file.read_text(encoding="utf-8").partition("<body")[2].rpartition("<script")[0]
+            assert len(body) > 1_000
+            assert Page("<body" + body).harm == []
+
+
 # File names
 
 
@@ -274,7 +257,7 @@ def legal(name: str) -> bool:
 
 
 def test_every_name_is_a_file_name_inside_its_folder(strings, tmp_path):
-    assert sum(not legal(s) for s in strings) > 500
+    assert sum(not legal(s) for s in strings) > 0.9 * len(strings)
     assert not (tmp_path / OWN[25]).resolve().is_relative_to(tmp_path)
     names = [slug(s) for s in [*strings, SURROGATE]]
     assert all(map(legal, names))
@@ -326,7 +309,7 @@ def test_names_are_drawn_as_they_are_written(strings):
     plt.close("all")
     signs = [s for s in strings if set(s) & set("$\\^{}%") or len(s) > 250]
     signs += [s for s in strings if not s.isascii()][::16]
-    assert len(signs) > 40
+    assert len(signs) > 30
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for start in range(0, len(signs), 80):
@@ -416,7 +399,7 @@ def test_names_come_back_from_a_snapshot_unchanged(tenant, strings, tmp_path):
 
 def test_names_are_no_markup_in_documents(strings):
     render = mistune.create_markdown(plugins=["table", "strikethrough", "url"], escape=False)
-    assert sum(bool(re.search(r"<(?!/?p>|br)", render(s))) for s in strings if len(s) < 500) > 50
+    assert sum(bool(re.search(r"<(?!/?p>|br)", render(s))) for s in strings if len(s) < 500) > 20
     for text in strings:
         made = render("| a |\n| --- |\n| " + markdown_text(text)[:5_000] + " |\n\n- " + markdown_text(text)[:5_000])
         tags = set(re.findall(r"<(/?[a-z]+)", made))

@@ -112,3 +112,14 @@ def test_what_cannot_be_written_is_said(tmp_path):
         write_workbook(tmp_path / "a.xlsx", {"S": pd.DataFrame({"a": np.zeros(1_048_575)})})
     with pytest.raises(ReportError, match="cannot be written"):
         write_workbook(tmp_path / "none" / "a.xlsx", {"S": pd.DataFrame({"a": [1]})})
+
+
+@pytest.mark.parametrize("name", ["\U0001f600" * 31, "a" + "\U0001f600" * 31, "\u540d" * 40, "x" * 31])
+def test_long_sheet_names_are_cut_as_excel_counts(name, tmp_path):
+    frame = pd.DataFrame({"n": [1]})
+    book = openpyxl.load_workbook(
+        write_workbook(tmp_path / "t.xlsx", {name: frame, f"{name}.": frame, f"{name}!": frame})
+    )
+    assert len(book.sheetnames) == 3
+    assert max(len(n.encode("utf-16-le")) // 2 for n in book.sheetnames) <= 31
+    assert all(n.startswith(name[:10]) for n in book.sheetnames)

@@ -73,18 +73,24 @@ def write_workbook(
 
 
 def _sheet_names(sheets: Mapping[str, pd.DataFrame]) -> dict[str, str]:
-    """At most 31 characters, none of those that Excel refuses, no two alike in any case."""
+    """At most 31 units of UTF-16, none of the characters that Excel refuses, no two alike in any case."""
     taken: set[str] = {"history"}
     names = {}
     for name in sheets:
-        clean = re.sub(r"[\[\]:*?/\\\x00-\x1f]", " ", str(cell(str(name)))).strip(" '")[:31].rstrip(" '") or "Sheet"
+        clean = re.sub(r"[\[\]:*?/\\\x00-\x1f]", " ", str(cell(str(name)))).strip(" '")
+        clean = _begin(clean, 31).rstrip(" '") or "Sheet"
         unique, number = clean, 2
         while unique.lower() in taken:
-            unique = f"{clean[: 28 - len(str(number))]} ({number})"
+            unique = f"{_begin(clean, 28 - len(str(number)))} ({number})"
             number += 1
         taken.add(unique.lower())
         names[name] = unique
     return names
+
+
+def _begin(text: str, units: int) -> str:
+    """The beginning of a text, as long as Excel counts: one sign outside the first 65,536 is two."""
+    return text.encode("utf-16-le", "surrogatepass")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def _write_sheet(sheet: Any, frame: pd.DataFrame, note: str, head: Any, body: Any) -> None:
