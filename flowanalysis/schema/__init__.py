@@ -110,11 +110,13 @@ def _from_arrow(spec: Table, rows: pa.Table) -> pd.DataFrame:
     strange = [c for c in rows.column_names if c not in spec.kinds]
     if strange:
         raise UnknownName(f"column of {spec.name}", strange[0], spec.names)
+    # frames keep text with large offsets: rows that come with them are not copied
+    kinds = {c.name: pa.large_string() if c.kind == "text" else ARROW[c.kind] for c in spec.columns}
     arrays = [
-        rows[c.name].cast(ARROW[c.kind]) if c.name in rows.column_names else pa.nulls(rows.num_rows, ARROW[c.kind])
-        for c in spec.columns
+        rows[name].cast(kind) if name in rows.column_names else pa.nulls(rows.num_rows, kind)
+        for name, kind in kinds.items()
     ]
-    return to_pandas(pa.table(arrays, schema=spec.arrow))
+    return to_pandas(pa.table(arrays, names=list(kinds)))
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:

@@ -7,7 +7,6 @@ the rows are the same either way.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,8 +17,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowanalysis import schema
 from flowanalysis.sources import bulkpower, bulksql, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
+from flowanalysis.sources.bulkids import folded
 from flowanalysis.sources.pages import CHILDREN, pages
 from flowanalysis.sources.values import moment
 
@@ -55,12 +56,11 @@ def read(document: Document) -> list[Batch | Reject] | None:
     found = plan(document)
     if found is None or document.path is None:
         return None
-    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder, duckdb.connect() as database:
+    with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'")
-        database.execute(f"set temp_directory = '{folder}'")
+        database.execute("set arrow_large_buffer_size = true")  # the offsets that text has in frames
         try:
-            _load(database, found, document.path)
-            return list(_batches(database, found))
+            return list(_batches(database, found, document.path))
         except duckdb.Error:
             # a line that is no JSON, or a value of another type than declared: line by line tells which
             return None
@@ -115,8 +115,8 @@ def is_array(path: Path | None) -> bool:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[")
 
 
-def _load(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> None:
-    """Parse the file once, into a table ``r`` of rows and, for pages, a table ``pages`` without them."""
+def _source(found: Plan, path: Path) -> str:
+    """The rows or pages of the file, as the database reads them."""
     row = bulksql.struct(found.family.columns)
     columns = {
         "rows": found.family.columns,
@@ -130,19 +130,22 @@ def _load(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> None:
         "children": {"groupId": "VARCHAR", **dict.fromkeys(CHILDREN, f"{row}[]")},
     }[found.form]
     longest = path.stat().st_size + 1 if found.layout == "unstructured" else 0
-    source = (
+    return (
         f"read_json({bulksql.quoted(str(path))}, format = '{found.layout}', "
         f"columns = {bulksql.declared(columns)}, maximum_object_size = {max(LONGEST, longest)})"
     )
-    stored = "temp table" if found.family.stored else "temp view"
-    database.execute(bulksql.LOAD[found.form].format(source=source, stored=stored))
 
 
-def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch | Reject]:
-    if database.execute(found.family.odd).fetchall()[0][0]:
+def _batches(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> Iterator[Batch | Reject]:
+    source = _source(found, path)
+    base = database.sql(bulksql.statement(found.family, found.form, found.keys, source)).to_arrow_table()
+    base = folded(database, base)
+    if pc.any(base["odd"]).as_py():
         raise duckdb.Error("values that only the careful way can judge")
-    left, observed = _chains(database, found)
-    made = list(_tables(database, found))
+    if paged := found.form in bulksql.PAGES:
+        database.execute(bulksql.PAGES[found.form].format(source=source))
+    left, observed = _chains(database) if paged else (False, None)
+    made = list(_tables(database, found, base))
     nothing = not any(len(rows) for _, _, rows in made)
     for number, (result, export, rows) in enumerate(made):
         if not len(rows) and result.optional and not (nothing and number == 0):
@@ -151,7 +154,7 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch
             source=f"{found.family.source} {export}",
             table=result.table,
             rows=rows,
-            complete=None if found.form in {"rows", "children"} else not left,
+            complete=not left if paged else None,
             next_link=left,
             message="; ".join(m for missing, m in result.messages if missing not in found.keys),
             aside=result.aside,
@@ -161,12 +164,22 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[Batch
         yield from _errors(database, found.family.results[0].table)
 
 
-def _tables(database: duckdb.DuckDBPyConnection, found: Plan) -> Iterator[tuple[bulksql.Result, str, pa.Table]]:
-    """Rows of every statement, by export."""
+def _tables(
+    database: duckdb.DuckDBPyConnection, found: Plan, base: pa.Table
+) -> Iterator[tuple[bulksql.Result, str, pa.Table]]:
+    """Rows of every table, by export."""
+    gone = "gone" in base.column_names and bool(pc.any(base["gone"]).as_py())
     for result in found.family.results:
         if not result.needs <= found.keys:
             continue
-        rows = database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table()
+        rows = base.filter(base["gone"] if result.gone else pc.invert(base["gone"])) if gone else base
+        if result.gone and not gone:
+            rows = base.slice(0, 0)
+        if result.sql:
+            database.register("base", rows)
+            rows = folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
+        else:
+            rows = rows.select([c for c in rows.column_names if c in schema.table(result.table).kinds])
         if result.other is None:
             yield result, result.export, rows
             continue
@@ -186,9 +199,7 @@ def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]
         yield Reject(table, f"page {number}", f"an error answer instead of data: {words}. Ask for {request} again")
 
 
-def _chains(database: duckdb.DuckDBPyConnection, found: Plan) -> tuple[bool, datetime | None]:
+def _chains(database: duckdb.DuckDBPyConnection) -> tuple[bool, datetime | None]:
     """Whether a collection has no last page, and when the newest page was collected."""
-    if found.form not in {"pages", "envelopes"}:
-        return False, None
     left, observed = database.execute(bulksql.CHAINS).fetchall()[0]
     return bool(left), moment(observed)

@@ -7,7 +7,7 @@ Parameters outside the allow-list are never selected.
 from __future__ import annotations
 
 from flowanalysis.schema import NO_ENVIRONMENT
-from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, first_of, fold, last, struct, text, time
+from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, end, first_of, fold, last, struct, text, time
 from flowanalysis.sources.powerrows import PARAMETERS, STATES
 from flowanalysis.sources.values import UNTOLD
 
@@ -26,23 +26,24 @@ def flag(path: str) -> str:
 
 
 def strange(end: str, *times: str) -> str:
-    """Counts rows that only the careful way can judge: another type, or times that are not ISO 8601."""
-    typed = f"not ends_with(rtrim(lower(coalesce(r.type, '')), '/'), '{end}')"
-    return f"select count(*) from rows where {' or '.join([typed, *map(bad_time, times)])}"
+    """True for rows that only the careful way can judge: another type, or times that are not ISO 8601."""
+    typed = f"case when ends_with(r.type, '{end}') then false"
+    typed += f" else not ends_with(rtrim(lower(coalesce(r.type, '')), '/'), '{end}') end"
+    return f"({' or '.join([typed, *map(bad_time, times)])})"
 
 
 def sixth(path: str, number: int, name: str) -> str:
     """Like `segment`, quickly where the path has the usual form with `name` at the place before `number`."""
     usual = f"split_part({path}, '/', {number - 1}) = '{name}' and not contains({path}, '?')"
-    found = fold(f"split_part({path}, '/', {number})")
+    found = f"nullif(split_part({path}, '/', {number}), '')"
     return f"case when {usual} then {found} else {segment(path, name)} end"
 
 
 SHOWN = "r.properties"
-IN_PATHS = f"coalesce({segment('r.id', 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
+IN_PATHS = f"coalesce({segment('r.id', 'environments')}, {segment('{request}', 'environments')}, '{NO_ENVIRONMENT}')"
 PLACES = (f"{SHOWN}.environment.name", f"{SHOWN}.environment.id")
-ENVIRONMENT = first_of((PLACES[0], fold(PLACES[0])), (PLACES[1], last(PLACES[1])), otherwise=IN_PATHS)
-NAME = first_of(("r.name", fold("r.name")), otherwise=last("r.id"))
+ENVIRONMENT = first_of((PLACES[0], PLACES[0]), (PLACES[1], end(PLACES[1])), otherwise=IN_PATHS)
+NAME = first_of(("r.name", "r.name"), otherwise=end("r.id"))
 
 # --- flows -----------------------------------------------------------------------------------------------------------
 REFERENCE = struct(
@@ -94,7 +95,7 @@ STATE = (
     + f" else case when {text(f'{SHOWN}.state')} is not null then 'Unknown' end end"
 )
 CREATORS = (f"{SHOWN}.creator.objectId", f"{SHOWN}.creator.userId")
-CREATOR = first_of(*((path, fold(path)) for path in CREATORS))
+CREATOR = first_of(*((path, path) for path in CREATORS))
 FLOWS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
     coalesce({text(f"{SHOWN}.displayName")}, {text("r.displayName")}) as display_name,
@@ -113,20 +114,17 @@ select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
     coalesce({text(f"{SHOWN}.definitionSummary.description")}, {text("r.description")}) as description,
     {text(f"{SHOWN}.templateName")} as template_name,
     {text(f"{SHOWN}.licenseData.flowLicenseName")} as licence_name,
-    {flag(f"{SHOWN}.flowFailureAlertSubscribed")} as failure_alert
-from rows
+    {flag(f"{SHOWN}.flowFailureAlertSubscribed")} as failure_alert,
+    map_entries({SHOWN}.connectionReferences) as entries, {{odd}} as odd
+from {{rows}}
 """
-DECLARED = f"""
-(select environment_id, flow_id, unnest(entries) as e from (
-    select {ENVIRONMENT} as environment_id, {NAME} as flow_id, map_entries({SHOWN}.connectionReferences) as entries
-    from rows))
-"""
+DECLARED = "(select environment_id, flow_id, unnest(entries) as e from base)"
 SOURCE = "lower(coalesce(nullif(e.value.source, ''), e.value.runtimeSource, ''))"
 LOGICAL_NAMES = ("e.value.connectionReferenceLogicalName", "e.value.connection.connectionReferenceLogicalName")
 REFERENCES = f"""
 select environment_id, flow_id, lower(e.key) as alias,
-    {first_of(*((p, last(p)) for p in ("e.value.id", "e.value.api.name")))} as connector_id,
-    {first_of(*((p, last(p)) for p in ("e.value.connectionName", "e.value.connection.name")))} as connection_id,
+    {first_of(*((p, end(p)) for p in ("e.value.id", "e.value.api.name")))} as connector_id,
+    {first_of(*((p, end(p)) for p in ("e.value.connectionName", "e.value.connection.name")))} as connection_id,
     {first_of(*((p, fold(p)) for p in LOGICAL_NAMES))} as reference_name,
     case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end as runtime_source,
     {text("e.value.tier")} as tier
@@ -185,13 +183,14 @@ def _parameter(column: str) -> str:
 ADDRESS = f"regexp_replace(regexp_extract({_parameter('server')}, '^[^?#;]*'), '^(.*?://)[^/@]*@', '\\1')"
 STATUSES = f"{SHOWN}.statuses"
 WORST = f"coalesce(list_filter({STATUSES}, lambda x: x.status is distinct from 'Connected')[1], {STATUSES}[1])"
+MAKER = f"{SHOWN}.createdBy"
 CONNECTIONS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as connection_id,
-    {first_of((f"{SHOWN}.apiId", last(f"{SHOWN}.apiId")), otherwise=segment("r.id", "apis"))} as connector_id,
+    {first_of((f"{SHOWN}.apiId", end(f"{SHOWN}.apiId")), otherwise=segment("r.id", "apis"))} as connector_id,
     {text(f"{SHOWN}.displayName")} as display_name,
-    {fold(f"{SHOWN}.createdBy.id")} as created_by_id,
-    coalesce({text(f"{SHOWN}.createdBy.userPrincipalName")}, {text(f"{SHOWN}.createdBy.email")}) as created_by_upn,
-    {fold(f"{SHOWN}.createdBy.tenantId")} as created_by_tenant_id,
+    {MAKER}.id as created_by_id,
+    coalesce({text(f"{MAKER}.userPrincipalName")}, {text(f"{MAKER}.email")}) as created_by_upn,
+    {MAKER}.tenantId as created_by_tenant_id,
     {text(f"{SHOWN}.accountName")} as account_name,
     {text(f"{SHOWN}.connectionParametersSet.name")} as auth_kind,
     {_parameter("username")} as username, {ADDRESS} as server, {_parameter("database")} as "database",
@@ -199,21 +198,23 @@ select {ENVIRONMENT} as environment_id, {NAME} as connection_id,
     {text("worst.status")} as status, {text("worst.error.code")} as status_code,
     nullif(regexp_extract(worst.error.message, 'AADSTS([0-9]+)', 1), '') as aadsts,
     {flag(f"{SHOWN}.isSsoConnection")} as is_sso, {flag(f"{SHOWN}.allowSharing")} as allow_sharing,
-    {", ".join(f"{time(path)} as {column}" for column, path in CONNECTION_TIMES.items())}
+    {", ".join(f"{time(path)} as {column}" for column, path in CONNECTION_TIMES.items())},
+    {MAKER} as maker, odd
 from (
-    select r, request, {WORST} as worst,
-        list_concat({_entries(f"{SHOWN}.connectionParameters")},
-            {_entries(f'{SHOWN}.connectionParametersSet."values"')}) as parameters
-    from rows
+    select {{request}} as request, r, {WORST} as worst, {{odd}} as odd,
+        case when {SHOWN}.connectionParametersSet is null and cardinality({SHOWN}.connectionParameters) = 0
+            then [] else list_concat({_entries(f"{SHOWN}.connectionParameters")},
+                {_entries(f'{SHOWN}.connectionParametersSet."values"')}) end as parameters
+    from {{rows}}
 )
 """
 MAKERS = f"""
-select distinct {fold("m.id")} as identity_id,
-    case m.type when 'User' then 'user' else 'service_principal' end as kind,
-    case m.type when 'User' then {text("m.userPrincipalName")} end as upn,
-    {text("m.email")} as mail, {text("m.displayName")} as display_name, {fold("m.tenantId")} as home_tenant_id
-from (select {SHOWN}.createdBy as m from rows)
-where m.type in ('User', 'ServicePrincipal') and {fold("m.id")} is not null and lower(trim(m.id)) <> 'system'
+select distinct created_by_id as identity_id,
+    case maker.type when 'User' then 'user' else 'service_principal' end as kind,
+    case maker.type when 'User' then {text("maker.userPrincipalName")} end as upn,
+    {text("maker.email")} as mail, {text("maker.displayName")} as display_name, created_by_tenant_id as home_tenant_id
+from base
+where maker.type in ('User', 'ServicePrincipal') and created_by_id is not null and created_by_id <> 'system'
 order by all
 """
 
@@ -222,15 +223,16 @@ PERMISSION_COLUMNS = {
     **dict.fromkeys(["name", "id", "type"], "VARCHAR"),
     "properties": struct({"roleName": "VARCHAR", "environment": PLACE, "principal": PRINCIPAL}),
 }
-ROW_PLACE = f"coalesce({sixth('r.id', 5, 'environments')}, {segment('request', 'environments')}, '{NO_ENVIRONMENT}')"
-PLACED = first_of((PLACES[0], fold(PLACES[0])), (PLACES[1], last(PLACES[1])), otherwise=ROW_PLACE)
-FLOW = f"coalesce({sixth('r.id', 7, 'flows')}, {segment('request', 'flows')}, '{UNTOLD}')"
+ROW_PLACE = f"coalesce({sixth('r.id', 5, 'environments')}, {segment('{request}', 'environments')}, '{NO_ENVIRONMENT}')"
+PLACED = first_of((PLACES[0], PLACES[0]), (PLACES[1], end(PLACES[1])), otherwise=ROW_PLACE)
+FLOW = f"coalesce({sixth('r.id', 7, 'flows')}, {segment('{request}', 'flows')}, '{UNTOLD}')"
 HOLDER = f"{SHOWN}.principal"
-HOLDER_ID = first_of((f"{HOLDER}.id", fold(f"{HOLDER}.id")), otherwise=fold("r.name"))
+HOLDER_ID = first_of((f"{HOLDER}.id", f"{HOLDER}.id"), otherwise="r.name")
 PERMISSIONS = f"""
 select {PLACED} as environment_id, {FLOW} as flow_id, {HOLDER_ID} as principal_id,
-    {text(f"{HOLDER}.type")} as principal_kind, {text(f"{SHOWN}.roleName")} as role, 'permissions' as via
-from rows
+    {text(f"{HOLDER}.type")} as principal_kind, {text(f"{SHOWN}.roleName")} as role, 'permissions' as via,
+    {{odd}} as odd
+from {{rows}}
 """
 RUN_COLUMNS = {
     **dict.fromkeys(["name", "id", "type"], "VARCHAR"),
@@ -248,8 +250,8 @@ RUNS = f"""
 select {PLACED} as environment_id, {FLOW} as flow_id, coalesce({text("r.name")}, {last("r.id")}) as run_id,
     {", ".join(f"{time(path)} as {column}" for column, path in RUN_TIMES.items())},
     {text(f"{SHOWN}.status")} as status, coalesce({text(f"{SHOWN}.error.code")}, {text(f"{SHOWN}.code")}) as error_code,
-    {text(f'{SHOWN}."trigger".name')} as trigger_name
-from rows
+    {text(f'{SHOWN}."trigger".name')} as trigger_name, {{odd}} as odd
+from {{rows}}
 """
 
 FAMILIES: dict[str, Family] = {
@@ -257,33 +259,37 @@ FAMILIES: dict[str, Family] = {
         "flowadmin",
         PERMISSION_COLUMNS,
         ALL,
-        (Result("flow_owners", "flow permissions", PERMISSIONS),),
+        PERMISSIONS,
+        (Result("flow_owners", "flow permissions"),),
         odd=strange("flows/permissions"),
     ),
     "run": Family(
         "flowadmin",
         RUN_COLUMNS,
         ALL,
-        (Result("runs", "runs", RUNS),),
+        RUNS,
+        (Result("runs", "runs"),),
         odd=strange("flows/runs", *RUN_TIMES.values()),
     ),
     "flow": Family(
         "flowadmin",
         FLOW_COLUMNS,
         ALL,
+        FLOWS,
         (
-            Result("flows", "flow list", FLOWS),
+            Result("flows", "flow list"),
             Result("flow_connections", "flow list", REFERENCES, needs=WITH_REFERENCES),
             Result("connectors", "flow list", CONNECTORS, needs=WITH_REFERENCES, aside=True, optional=True),
         ),
-        odd=f"{strange('environments/flows', *FLOW_TIMES.values())} or {DETAIL}",
+        odd=f"({strange('environments/flows', *FLOW_TIMES.values())} or {DETAIL})",
     ),
     "connection": Family(
         "flowadmin",
         CONNECTION_COLUMNS,
         ALL,
+        CONNECTIONS,
         (
-            Result("connections", "connections", CONNECTIONS),
+            Result("connections", "connections"),
             Result("identities", "connections", MAKERS, aside=True, optional=True),
         ),
         odd=strange("apis/connections", *CONNECTION_TIMES.values()),

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
+import pyarrow.compute as pc
 
 from flowanalysis import schema
-from flowanalysis.sources import own, sheets
+from flowanalysis.sources import own, records, sheets
 from flowanalysis.sources.base import Batch, Document, Reject
-from flowanalysis.sources.bulksql import declared, fold, last, quoted, time
-from flowanalysis.sources.records import filled, folded, records
+from flowanalysis.sources.bulkids import folded
+from flowanalysis.sources.bulksql import declared, end, fold, quoted, time
 from flowanalysis.sources.values import tidy
 
 UNUSUAL = 0.01
@@ -45,7 +46,7 @@ KINDS = frozenset(
 USUAL = f"""
     length(who) > 2 and left(who, 1) > ' ' and right(who, 1) > ' '
     and level in ({", ".join(map(quoted, sorted(own.LEVELS)))})
-    and split_part(resource, '=', 1) in ({{kinds}}) and right(resource, 1) not in ('/', '=', ' ')
+    and resource_kind in ({{kinds}}) and right(resource, 1) not in ('/', '=', ' ')
     and not contains(resource, '= ')
     and (via is null or (length(via) > 2 and left(via, 1) > ' ' and right(via, 1) > ' '))
     and (connector is null or length(connector) > 2) and (who_kind is null or length(who_kind) > 2)
@@ -53,13 +54,12 @@ USUAL = f"""
     and (since is null or regexp_matches(since, '^[0-9]{{{{4}}}}-[0-9]{{{{2}}}}-[0-9]{{{{2}}}}'))
 """
 GRANTS = f"""
-select {fold("who")} as principal_id,
-    coalesce({fold("who_kind")}, case when lower(who) = 'everyone' then 'everyone' else 'unknown' end)
-        as principal_kind,
-    lower(substr(resource, strpos(resource, '=') + 1)) as resource_id,
-    split_part(resource, '=', 1) as resource_kind,
-    {last("connector")} as connector_id, level, coalesce({fold("via")}, 'direct') as via, {time("since")} as granted_at
-from judged where usual
+select who as principal_id,
+    case when who_kind is not null then {fold("who_kind")}
+        when length(who) = 8 and lower(who) = 'everyone' then 'everyone' else 'unknown' end as principal_kind,
+    lower(substr(resource, length(resource_kind) + 2)) as resource_id, resource_kind,
+    {end("connector")} as connector_id, level, coalesce(via, 'direct') as via, {time("since")} as granted_at, usual
+from judged
 """
 RESOURCES = """
 select distinct resource_id, resource_kind as kind,
@@ -83,6 +83,7 @@ def rights(document: Document) -> list[Batch | Reject] | None:
         return None
     with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'")
+        database.execute("set arrow_large_buffer_size = true")
         try:
             return _rights(database, document, header)
         except duckdb.Error:
@@ -90,19 +91,25 @@ def rights(document: Document) -> list[Batch | Reject] | None:
 
 
 def _rights(database: duckdb.DuckDBPyConnection, document: Document, header: list[str]) -> list[Batch | Reject] | None:
-    kinds = KINDS | {own.resource(row["resource"])[0] for row in map(folded, records(document)) if "resource" in row}
+    kinds = KINDS | {
+        own.resource(row["resource"])[0] for row in map(records.folded, records.records(document)) if "resource" in row
+    }
     usual = USUAL.format(kinds=", ".join(map(quoted, sorted(kinds))))
-    database.execute(f"create temp view raw as select * from {_source(document.path, header)}")
-    database.execute(f"create temp view lines as select {_cells(header)} from raw")
-    database.execute(f"create temp view judged as select *, coalesce({usual}, false) as usual from lines")
+    kind = "split_part(resource, '=', 1) as resource_kind"
+    database.execute(
+        f"create temp view judged as select *, coalesce({usual}, false) as usual from ("
+        f"select *, {kind} from (select {_cells(header)} from {_source(document.path, header)}))"
+    )
     grants = database.sql(GRANTS).to_arrow_table()
-    rows = database.execute("select count(*) from raw").fetchall()[0][0]
-    if rows - len(grants) > max(1_000, rows * UNUSUAL):
+    rows = len(grants)
+    unusual = rows - pc.sum(grants["usual"]).as_py()
+    if unusual > max(1_000, rows * UNUSUAL):
         return None
+    grants = folded(database, (grants.filter(grants["usual"]) if unusual else grants).drop_columns("usual"))
     database.register("grants", grants)
     made = {"grants": grants, "resources": database.sql(RESOURCES).to_arrow_table()}
     quick = {table: schema.frame(table, found) for table, found in made.items()}
-    odd = _odd(database) if rows > len(grants) else []
+    odd = _odd(database) if unusual else []
     out: list[Batch | Reject] = []
     for result in own.judged(odd, rights=True):
         if isinstance(result, Reject):
@@ -132,6 +139,7 @@ def _cells(header: list[str]) -> str:
 def _odd(database: duckdb.DuckDBPyConnection) -> list[tuple[int, dict[str, str]]]:
     """Lines for the reader itself, each with its number; the header is line 1."""
     found = database.execute(
-        "select * from (select row_number() over () + 1 as number, * from judged) where not usual order by number"
+        f"select number, {', '.join(COLUMNS)} from (select row_number() over () + 1 as number, * from judged) "
+        "where not usual order by number"
     ).fetchall()
-    return [(n, {c: v for c, v in zip(COLUMNS, cells, strict=False) if filled(v)}) for n, *cells in found]
+    return [(n, {c: v for c, v in zip(COLUMNS, cells, strict=False) if records.filled(v)}) for n, *cells in found]

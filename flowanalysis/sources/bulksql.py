@@ -1,7 +1,9 @@
 """The SQL of the bulk path: what each big family's rows are declared as and how they become rows of tables.
 
-In every statement ``r`` is one raw row with the declared keys. The words ``{shown:key}`` become ``true`` when the
-export has the key anywhere in its sample, so that NULL of a property that was asked for may mean *no*.
+A file is parsed once: the statement of its family streams from the text to Arrow, and what is nested in its rows
+comes out of that. In it ``r`` is one raw row with the declared keys, ``request`` and ``asked`` are what the page was
+asked for. The words ``{shown:key}`` become ``true`` when the export has the key anywhere in its sample, so that NULL
+of a property that was asked for may mean *no*.
 """
 
 from __future__ import annotations
@@ -18,32 +20,38 @@ SHOWN = re.compile(r"\{shown:([\w.]+)\}")
 
 @dataclass(frozen=True)
 class Result:
-    """One table out of a family: statement, export, what it needs, what to say when a key is missing."""
+    """One table out of a family: its export, what it needs, what to say when a key is missing.
+
+    `sql` reads from ``base``, the rows of the family's statement; without it the columns of the table are taken as
+    they are. `gone` picks the rows of which the column of this name is true, or not.
+    """
 
     table: str
     export: str
-    sql: str
+    sql: str = ""
     needs: frozenset[str] = frozenset()
     messages: tuple[tuple[str, str], ...] = ()
     aside: bool = False
     optional: bool = False
+    gone: bool | None = None
     # (column, value, export): the rows with this value came from another export
     other: tuple[str, str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Family:
-    """A big family: declared columns, forms it comes in, keys that only the careful way can read.
+    """A big family: declared columns, forms it comes in, the statement, keys that only the careful way can read.
 
-    `stored` rows are parsed once and kept while several statements read them; otherwise they stream through one.
+    The statement has the columns of the first table and whatever the others are made of. A row of which its column
+    `odd` is true can only be judged by the careful way.
     """
 
     source: str
     columns: Mapping[str, str]
     forms: frozenset[str]
+    base: str
     results: tuple[Result, ...]
-    stored: bool = True
-    odd: str = "select 0"
+    odd: str = "false"
     never: frozenset[str] = frozenset()
 
 
@@ -101,6 +109,13 @@ def fold(path: str) -> str:
     return f"case when {odd} then {careful} else nullif(lower({path}), '') end"
 
 
+def end(path: str) -> str:
+    """The last segment of a path, in a column that is folded afterwards."""
+    careful = f"split_part(trim({path}, ' /'), '/', -1)"
+    odd = f"contains({path}, ' ') or ends_with({path}, '/')"
+    return f"case when {odd} then {careful} else split_part({path}, '/', -1) end"
+
+
 def last(path: str) -> str:
     """The last segment of a path, folded."""
     careful = f"nullif(lower(split_part(trim({path}, ' /'), '/', -1)), '')"
@@ -122,8 +137,8 @@ def time(path: str) -> str:
 def bad_time(path: str) -> str:
     """True for a text that is no ISO 8601 time: the careful way tells which."""
     careful = f"trim({path}) <> '' and not regexp_matches({path}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
-    usual = f"{path} is null or (left({path}, 4) between '1' and '99999' and substr({path}, 5, 1) = '-')"
-    return f"case when {usual} then false else {careful} end"
+    usual = f"left({path}, 4) between '1' and '99999' and substr({path}, 5, 1) = '-'"
+    return f"case when {path} is null or {usual} then false else {careful} end"
 
 
 ALL = frozenset({"rows", "pages", "envelopes"})
@@ -131,30 +146,50 @@ ALL = frozenset({"rows", "pages", "envelopes"})
 ASKED = "nullif(lower(regexp_extract(p.request, '(?i)groups/([^/?]+)', 1)), '') as asked"
 # Pages do not repeat what was asked for: the link to the next stands in for it.
 LINKED = """coalesce(p."@odata.nextLink", p."nextLink", '')"""
-LOAD = {
-    "rows": "create {stored} rows as select r, '' as request, null::varchar as asked from {source} as r",
-    "pages": f"""
-        create temp table pages as select row_number() over () as number, {{{{'error': p.error,
-            '@odata.nextLink': p."@odata.nextLink", 'nextLink': p."nextLink"}}}} as body, '' as request,
-            null::bigint as status, null::varchar as observed_at from {{source}} as p;
-        create {{stored}} rows as select unnest(p.value) as r, {LINKED} as request, null::varchar as asked
-            from {{source}} as p;
+# Whence the rows come: the words for the request and for the group, and the place of the rows.
+ROWS = {
+    "rows": ("''", "null::varchar", "{source} as r"),
+    "pages": (
+        "request",
+        "null::varchar",
+        f"(select unnest(p.value) as r, {LINKED} as request from {{source}} as p) as pages",
+    ),
+    "envelopes": (
+        "request",
+        "asked",
+        f"""(select unnest(p.body.value) as r, p.request as request, {ASKED} from {{source}} as p
+            where p.body.error is null and (p.status is null or p.status < 300)) as pages""",
+    ),
+    "children": (
+        "request",
+        "asked",
+        """(select unnest(members) as r, '/members' as request, lower(trim(groupId)) as asked from {source}
+            union all select unnest(owners), '/owners', lower(trim(groupId)) from {source}
+            union all select unnest(transitiveMembers), '/members', lower(trim(groupId)) from {source}) as pages""",
+    ),
+}
+# The pages without their rows: errors, and the links to the next.
+PAGES = {
+    "pages": """
+        create temp table pages as select row_number() over () as number, {{'error': p.error,
+            '@odata.nextLink': p."@odata.nextLink", 'nextLink': p."nextLink"}} as body, '' as request,
+            null::bigint as status, null::varchar as observed_at from {source} as p
     """,
-    "envelopes": f"""
-        create temp table pages as select row_number() over () as number, {{{{'error': p.body.error,
-            '@odata.nextLink': p.body."@odata.nextLink", 'nextLink': p.body."nextLink"}}}} as body,
-            p.request, p.status, p.observed_at from {{source}} as p;
-        create {{stored}} rows as select unnest(rows) as r, request, asked from (
-            select p.body.value as rows, p.request, {ASKED} from {{source}} as p
-            where p.body.error is null and (p.status is null or p.status < 300));
-    """,
-    "children": """
-        create {stored} rows as select unnest(rows) as r, request, asked from (
-            select members as rows, '/members' as request, lower(trim(groupId)) as asked from {source}
-            union all select owners, '/owners', lower(trim(groupId)) from {source}
-            union all select transitiveMembers, '/members', lower(trim(groupId)) from {source});
+    "envelopes": """
+        create temp table pages as select row_number() over () as number, {{'error': p.body.error,
+            '@odata.nextLink': p.body."@odata.nextLink", 'nextLink': p.body."nextLink"}} as body,
+            p.request, p.status, p.observed_at from {source} as p
     """,
 }
+
+
+def statement(family: Family, form: str, keys: frozenset[str], source: str) -> str:
+    """The statement that streams the rows of a file."""
+    request, asked, place = ROWS[form]
+    sql = filled(family.base, keys).replace("{odd}", family.odd).replace("{rows}", place.format(source=source))
+    return sql.replace("{request}", request).replace("{asked}", asked)
+
+
 CHAINS = """
 select count(*) filter (where closed = 0), max(observed) from (
     select split_part(request, '?', 1) as chain, max(observed_at) as observed,
@@ -189,11 +224,12 @@ USER_COLUMNS = {
 }
 STRANGE_USERS = 'r."@removed" is not null or r.groupTypes is not null or r.appId is not null'
 PREFIX = "replace(lower(r.id), '-', '')"
+# Its first letters tell of nearly every name that no id stands before it.
 PREFIXED = (
-    f"(length({PREFIX}) = 32 and length(r.userPrincipalName) > 32 "
-    f"and starts_with(lower(r.userPrincipalName), {PREFIX}))"
+    "case when length(r.userPrincipalName) > 32 and lower(left(r.userPrincipalName, 8)) = lower(left(r.id, 8)) "
+    f"then length({PREFIX}) = 32 and starts_with(lower(r.userPrincipalName), {PREFIX}) else false end"
 )
-DELETED = f"({PREFIXED} or trim(coalesce(r.deletedDateTime, '')) <> '')"
+DELETED = f"({PREFIXED} or case when r.deletedDateTime is null then false else trim(r.deletedDateTime) <> '' end)"
 UPN = f"case when {PREFIXED} then r.userPrincipalName[33:] else {text('r.userPrincipalName')} end"
 USER_TIMES = {
     "created_at": "r.createdDateTime",
@@ -204,31 +240,35 @@ USER_TIMES = {
     "last_successful_signin_at": "r.signInActivity.lastSuccessfulSignInDateTime",
 }
 USERS = f"""
-select {fold("r.id")} as identity_id, 'user' as kind, {UPN} as upn,
+select r.id as identity_id, 'user' as kind, {UPN} as upn,
     {", ".join(f"{text(f'r.{key}')} as {column}" for column, key in USER_TEXT.items())},
     r.accountEnabled as account_enabled,
-    coalesce({text("r.userType")}, case when contains(upper({UPN}), '#EXT#') then 'Guest' end) as user_type,
+    case when left(r.userType, 1) > ' ' then r.userType else coalesce(
+        {text("r.userType")}, case when contains(upper({UPN}), '#EXT#') then 'Guest' end) end as user_type,
     case when {DELETED} then 'deleted' end as status,
     {", ".join(f"{time(path)} as {column}" for column, path in USER_TIMES.items())},
     case when {{shown:passwordPolicies}}
         then contains(lower(coalesce(r.passwordPolicies, '')), 'disablepasswordexpiration') end
         as password_never_expires,
     case when {{shown:onPremisesSyncEnabled}} then coalesce(r.onPremisesSyncEnabled, false) end as on_prem_synced,
-    {fold("r.manager.id")} as manager_id,
-    case when {{shown:manager}} then true end as manager_known
-from rows where """
+    r.manager.id as manager_id,
+    case when {{shown:manager}} then true end as manager_known,
+    r.assignedLicenses as licences, r.licenseAssignmentStates as states, {DELETED} as gone, {{odd}} as odd
+from {{rows}}
+"""
 LICENCES = f"""
 select identity_id, {fold("licence.skuId")} as sku_id,
-    array_to_string(list_filter(list_transform(licence.disabledPlans, lambda p: {fold("p")}),
-        lambda p: p is not null), ' ') as disabled_plans,
-    case when not list_contains(list_transform(via, lambda g: g is null), true) then list_min(via) end as via_group_id
+    case when len(licence.disabledPlans) = 0 then '' else
+        array_to_string(list_filter(list_transform(licence.disabledPlans, lambda p: {fold("p")}),
+            lambda p: p is not null), ' ') end as disabled_plans,
+    case when {{shown:licenseAssignmentStates}}
+        and not list_contains(list_transform(via, lambda g: g is null), true) then list_min(via) end as via_group_id
 from (
     select *, list_transform(list_filter(states, lambda s: lower(s.skuId) = lower(licence.skuId)),
         lambda s: {fold("s.assignedByGroup")}) as via
-    from (select {fold("r.id")} as identity_id, unnest(r.assignedLicenses) as licence,
-        coalesce(r.licenseAssignmentStates, []) as states, {DELETED} as gone from rows)
+    from (select identity_id, unnest(licences) as licence, coalesce(states, []) as states from base)
 )
-where """
+"""
 USER_MESSAGES = (
     ("accountEnabled", "made without $select=accountEnabled, so whether accounts are disabled is not known"),
     ("signInActivity", "without signInActivity, so the last sign-in is not known"),
@@ -245,7 +285,7 @@ GROUP_COLUMNS = {
     "userPrincipalName": "JSON",
 }
 GROUPS = f"""
-select {fold("r.id")} as group_id, {text("r.displayName")} as display_name, {text("r.mail")} as mail,
+select r.id as group_id, {text("r.displayName")} as display_name, {text("r.mail")} as mail,
     case when list_contains(r.groupTypes, 'Unified') then 'm365'
         when r.securityEnabled is null then null
         when r.mailEnabled then case when r.securityEnabled then 'mail_security' else 'distribution' end
@@ -255,60 +295,60 @@ select {fold("r.id")} as group_id, {text("r.displayName")} as display_name, {tex
     case when {{shown:isAssignableToRole}} then coalesce(r.isAssignableToRole, false) end as role_assignable,
     case when {{shown:onPremisesSyncEnabled}} then coalesce(r.onPremisesSyncEnabled, false) end as synced,
     list_contains(r.resourceProvisioningOptions, 'Team') as has_team,
-    {text("r.visibility")} as visibility
-from rows
+    {text("r.visibility")} as visibility, {{odd}} as odd
+from {{rows}}
 """
 MEMBER_COLUMNS = dict.fromkeys(["id", "memberId", "groupId", "relation", "@odata.type", "memberType"], "VARCHAR")
 MEMBER_KINDS = {"user": "user", "group": "group", "serviceprincipal": "service_principal", "device": "device"}
 TYPED = "lower(coalesce(nullif(r.\"@odata.type\", ''), r.memberType, ''))"
 MEMBER_KIND = (
-    "case "
+    "case r.\"@odata.type\" when '#microsoft.graph.user' then 'user' when '#microsoft.graph.group' then 'group' "
+    "else case "
     + " ".join(f"when {TYPED} in ('#microsoft.graph.{k}', '{k}') then '{v}'" for k, v in MEMBER_KINDS.items())
-    + " else 'unknown' end"
+    + " else 'unknown' end end"
 )
-MEMBER = first_of(("r.memberId", fold("r.memberId")), otherwise=fold("r.id"))
-GROUP = first_of(("asked", "asked"), otherwise=fold("r.groupId"))
-OWNED = "(request like '%/owners%' or lower(r.relation) = 'owner')"
+MEMBER = first_of(("r.memberId", "r.memberId"), otherwise="r.id")
+GROUP = first_of(("{asked}", "{asked}"), otherwise="r.groupId")
+OWNED = "({request} like '%/owners%' or lower(r.relation) = 'owner')"
 MEMBERS = f"""
 select {GROUP} as group_id, {MEMBER} as member_id,
-    {MEMBER_KIND} as member_kind, case when {OWNED} then 'owner' else 'member' end as relation
-from rows
+    {MEMBER_KIND} as member_kind, case when {OWNED} then 'owner' else 'member' end as relation, {{odd}} as odd
+from {{rows}}
 """
 # Names of members would be lost, and the group must be told in the line.
 MEMBER_NEVER = frozenset({"userPrincipalName", "displayName", "appId", "servicePrincipalType", "groupTypes", "roles"})
 
 
-MEMBERSHIPS = Result(
-    "memberships", "group members", MEMBERS, optional=True, other=("relation", "owner", "group owners")
-)
 FAMILIES: dict[str, Family] = {
     "user": Family(
         "graph",
         USER_COLUMNS,
         ALL,
+        USERS,
         (
-            Result("identities", "users", USERS + f"not {DELETED}", messages=USER_MESSAGES, optional=True),
-            Result("licences", "users", LICENCES + "not gone", needs=WITH_LICENCES),
-            Result("identities", "deleted users", USERS + DELETED, optional=True),
-            Result("licences", "deleted users", LICENCES + "gone", needs=WITH_LICENCES, optional=True),
+            Result("identities", "users", messages=USER_MESSAGES, optional=True, gone=False),
+            Result("licences", "users", LICENCES, needs=WITH_LICENCES, gone=False),
+            Result("identities", "deleted users", optional=True, gone=True),
+            Result("licences", "deleted users", LICENCES, needs=WITH_LICENCES, optional=True, gone=True),
         ),
-        odd=f"select count(*) from rows where {STRANGE_USERS} or {' or '.join(map(bad_time, USER_TIMES.values()))}",
+        odd=f"({STRANGE_USERS} or {' or '.join(map(bad_time, USER_TIMES.values()))})",
         never=frozenset({"@removed", "@odata.type"}),
     ),
     "group": Family(
         "graph",
         GROUP_COLUMNS,
         ALL,
-        (Result("groups", "groups", GROUPS),),
-        odd='select count(*) from rows where r."@removed" is not null or r.userPrincipalName is not null',
+        GROUPS,
+        (Result("groups", "groups"),),
+        odd='(r."@removed" is not null or r.userPrincipalName is not null)',
         never=frozenset({"@removed"}),
     ),
     "member": Family(
         "graph",
         MEMBER_COLUMNS,
         ALL | {"children"},
-        (MEMBERSHIPS,),
-        stored=False,
+        MEMBERS,
+        (Result("memberships", "group members", optional=True, other=("relation", "owner", "group owners")),),
         never=MEMBER_NEVER,
     ),
 }
