@@ -180,11 +180,14 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
             harvest.written = max(harvest.written or 0.0, path.stat().st_mtime)
+            document: Document | InputError | None = None
             for document in files.documents(path, name=name, workspace=Path(folder), large=large):
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
                 else:
                     _take(harvest, document, work)
+            if document is None:  # a file that leaves no trace would be missed by nobody
+                _failed(harvest, name, UnknownExport("nothing in it can be read", where=name, remedy="Export it again"))
     work.framing.finish()
     _close_chains(harvest, work.chains)
     for path, name in found:

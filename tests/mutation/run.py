@@ -33,11 +33,7 @@ RESULTS = HERE / "results.json"
 #: What every child needs, loaded once; nothing of the package, which some import anew.
 HEAVY = "duckdb hypothesis networkx orjson pandas pyarrow.parquet pytest requests scipy.sparse.csgraph xlsxwriter"
 OWN = {
-    "findings": (
-        *("test_findings_ownership", "test_findings_connections", "test_findings_service_accounts"),
-        *("test_findings_rights", "test_findings_coverage", "test_findings_unknown", "test_findings_sarif"),
-        *("test_findings_rules", "test_findings_table", "test_properties_pinned"),
-    ),
+    "findings": ("test_findings_table", "test_findings_sarif", "test_findings_ownership", "test_properties_pinned"),
     "analysis.execution": ("test_properties_pinned", "test_analysis_execution", "test_analysis_needs"),
     "codes.accounts": ("test_properties_pinned", "test_analysis_execution", "test_findings_connections"),
     "analysis.access": ("test_properties_pinned", "test_analysis_access", "test_analysis_oracles"),
