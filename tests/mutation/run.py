@@ -34,8 +34,18 @@ RESULTS = HERE / "results.json"
 HEAVY = "duckdb hypothesis networkx orjson pandas pyarrow.parquet pytest requests scipy.sparse.csgraph xlsxwriter"
 OWN = {
     "findings": ("test_findings_table", "test_findings_sarif", "test_findings_ownership", "test_properties_pinned"),
-    "analysis.execution": ("test_properties_pinned", "test_analysis_execution", "test_analysis_needs"),
-    "codes.accounts": ("test_properties_pinned", "test_analysis_execution", "test_findings_connections"),
+    "analysis.execution": (
+        "test_properties_pinned",
+        "test_execution_chains",
+        "test_analysis_execution",
+        "test_analysis_needs",
+    ),
+    "codes.accounts": (
+        "test_properties_pinned",
+        "test_execution_chains",
+        "test_analysis_execution",
+        "test_findings_connections",
+    ),
     "analysis.access": ("test_properties_pinned", "test_analysis_access", "test_analysis_oracles"),
     "analysis.gap": ("test_analysis_gap", "test_properties_closure", "test_analysis_oracles", "test_findings_rights"),
     "analysis.drift": ("test_properties_pinned", "test_analysis_drift", "test_analysis_oracles"),
