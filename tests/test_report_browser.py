@@ -95,6 +95,20 @@ def test_search_hides_what_does_not_fit_and_long_tables_fold(browser, tmp_path):
     assert browser.run("return document.querySelector('output').textContent") == "11 rows of 100"
 
 
+def test_a_link_to_some_rows_searches_the_table_for_them(browser, tmp_path):
+    frame = pd.DataFrame({"title": ["Flow has no owner", "Right too many"] * 4, "n": range(8)})
+    table = show.table_html(frame, name="t", caption="T")
+    links = "".join(f'<a href="#t-t" data-find="{words}">{words}</a>' for words in ("Right too many", "Nowhere here"))
+    file = tmp_path / "find.html"
+    file.write_text(page("Find", links + table, Frame("T", "2026-10")), encoding="utf-8")
+    browser.open(file)
+    shown = "return [...document.querySelectorAll('tbody tr')].filter(r => !r.hidden).length"
+    for link, rows in ((0, 4), (1, 8)):  # what the table does not show is not searched for
+        browser.run(f"document.querySelectorAll('a[data-find]')[{link}].click()")
+        assert browser.run(shown) == rows
+    assert browser.complaints() == []
+
+
 def test_the_viewer_finds_a_node_and_tells_why_it_is_linked(browser, tmp_path):
     viewer.write(a_graph([*PAYLOADS, "Invoice $& intake"]), tmp_path / "g.html", title=PAYLOADS[0])
     browser.open(tmp_path / "g.html")

@@ -7,7 +7,7 @@ import pytest
 import flowanalysis as fa
 from flowanalysis.findings import examine
 from flowanalysis.places import demo
-from flowanalysis.report import frames
+from flowanalysis.report import frames, record
 from flowanalysis.report.headlines import COUNTED, headlines
 from flowanalysis.report.scope import scope
 
@@ -44,3 +44,14 @@ def test_a_headline_out_of_part_of_the_data_says_so(whole):
         assert (numbers[name].value is None) == (states[rule] not in ("full", "partly")), rule
     states, numbers = told(whole)
     assert not any("as far as" in numbers[name].label for name, rule, _, _ in COUNTED if states[rule] == "full")
+    assert set(numbers) == record.WHOLE  # each number's table holds all its rows
+
+
+def test_of_many_accounts_only_pairs_that_share_much_are_told_and_the_page_says_so(whole, monkeypatch):
+    few = frames.overlapping(whole)
+    monkeypatch.setattr(frames, "MANY", 0)
+    many = frames.overlapping(whole)
+    assert len(many) == (few["jaccard"] >= frames.ALIKE).sum() < len(few)
+    assert (few.attrs["least"], many.attrs["least"]) == (0, frames.ALIKE)
+    assert any("less than 20%" in note for note in many.attrs["coverage"]["notes"])
+    assert not any("less than" in note for note in few.attrs["coverage"]["notes"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 import textwrap
@@ -105,10 +103,3 @@ def test_the_script_for_windows_gives_the_same_commands(root):
     mine = recipe(root, "sh").replace('${before:+--previous "data/snapshots/$before"} ', "")
     assert commands(recipe(root, "bat")) == commands(mine)
     assert "set before=--previous data" in recipe(root, "bat")
-
-
-@pytest.mark.skipif(shutil.which("crontab") is None, reason="no cron on this machine")
-def test_cron_takes_the_line(root, tmp_path):
-    line = re.search(r"`(15 5 1 [^`]*monthly\.sh)`", (root / "README.md").read_text(encoding="utf-8"))
-    (tmp_path / "tab").write_text(line.group(1) + "\n", encoding="utf-8")
-    assert subprocess.run(["crontab", "-T", tmp_path / "tab"], check=False, env=os.environ).returncode == 0

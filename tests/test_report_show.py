@@ -109,10 +109,19 @@ def test_a_table_too_long_for_a_report_says_how_much_its_file_holds(tmp_path):
     frame = pd.DataFrame({"n": range(record.ROWS + 1)})
     link = record.table("many", frame, caption="Many", to=tmp_path)
     html = show.table_html(frame, name="many", caption="Many", rows=10, link=link)
-    assert "The first 10,000 as CSV" in html
+    assert f"The first {record.ROWS:,} as CSV" in html
     assert "narrow the report" in html
     assert len((tmp_path / link).read_text(encoding="utf-8-sig").splitlines()) == record.ROWS + 1
     assert json.loads((tmp_path / "tables" / "many.json").read_text(encoding="utf-8"))["rows"] == record.ROWS + 1
+
+
+def test_a_table_that_the_summary_counts_is_whole(tmp_path):
+    frame = pd.DataFrame({"n": range(record.ROWS + 1)})
+    link = record.table("flows", frame, caption="Flows", to=tmp_path)
+    assert len((tmp_path / link).read_text(encoding="utf-8-sig").splitlines()) == record.ROWS + 2
+    html = show.table_html(frame, name="flows", caption="Flows", rows=10, link=link)
+    assert "All rows as CSV" in html
+    assert "narrow the report" not in html
 
 
 def test_an_empty_table_says_that_it_is_empty():

@@ -20,7 +20,7 @@ from flowanalysis.findings import Examination
 from flowanalysis.policy import load_policy
 from flowanalysis.report import figures, index, record, show, viewer
 from flowanalysis.report.frames import moved, moves, named
-from flowanalysis.report.headlines import Headline, headlines
+from flowanalysis.report.headlines import URGENT, Headline, headlines
 from flowanalysis.report.page import Frame, month_name, page
 from flowanalysis.report.scope import Scope
 from flowanalysis.report.seen import examined, responsible
@@ -203,7 +203,9 @@ def _tables(
     for number in numbers:
         if number.rows is not None:
             record.table(number.name, number.rows, caption=number.label, to=draft)
-    record.table("findings", found, caption="All findings", to=draft)
+    record.table("findings", found, caption="All findings, most severe first", to=draft)
+    rest = found[~found["severity"].isin(URGENT)]
+    record.table("other-findings", rest, caption="Findings that are not urgent", to=draft)
     evidence = seen.evidence[seen.evidence["finding_id"].isin(found["finding_id"])]
     record.table("evidence", evidence, caption="The rows behind each finding", to=draft)
     record.table("coverage", coverage, caption="What this report can answer", to=draft)
@@ -241,7 +243,8 @@ def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
     """All tables recorded so far, findings first, in one workbook."""
     told = {p.stem: json.loads(p.read_text(encoding="utf-8")) for p in sorted((draft / "tables").glob("*.json"))}
     order = sorted(told, key=lambda n: (n not in FIRST_SHEETS, FIRST_SHEETS.index(n) if n in FIRST_SHEETS else 0, n))
-    sheets = {n: pd.read_csv(draft / "tables" / f"{n}.csv", dtype=str, keep_default_na=False) for n in order}
+    read = {"dtype": str, "keep_default_na": False, "nrows": SHEET}
+    sheets = {n: pd.read_csv(draft / "tables" / f"{n}.csv", **read) for n in order}
     typed = {n: _typed(t) for n, t in sheets.items()}
     cut = {n: f" (the first {len(sheets[n]):,} of {told[n]['rows']:,} rows)" for n in order}
     notes = {n: told[n]["caption"] + (cut[n] if told[n]["rows"] > len(sheets[n]) else "") for n in order}
@@ -249,6 +252,7 @@ def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
     return {"tables.xlsx": "all tables in one workbook"}
 
 
+SHEET = 10_000  # rows of a sheet; the CSV of a number that the summary tells has all
 FIRST_SHEETS = ("findings", "work-list", "coverage", "rules")
 
 
@@ -265,7 +269,9 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(typed)
 
 
-LISTS = 200  # people who get a page of their own; the table has all
+LISTS = 100  # people or environments that get a page of their own, those with the most urgent findings first
+LISTED = {"responsible": 500, "environment": 100}  # rows of such a page
+NARROW = "For the others narrow the report to the environment."
 
 
 def worklists(tenant: Tenant, found: pd.DataFrame, frame: Frame, draft: Path) -> dict[str, str]:
@@ -301,7 +307,10 @@ def _lists(work: pd.DataFrame, by: str, title: str, frame: Frame, draft: Path) -
         rows = work[work[by] == group]
         file = f"worklists/{slug(group, key=by + str(group))}.html"
         columns = {c: t for c, t in WORK.items() if c != by and not rows[c].isin(["–"]).all()}
-        table = show.table_html(rows, name="work", caption="Findings, most urgent first", columns=columns, rows=500)
+        most = LISTED[by]
+        told = NARROW if size > most else ""
+        caption = "Findings, most urgent first"
+        table = show.table_html(rows, name="work", caption=caption, columns=columns, rows=most, note=told)
         body = f'<p class="fa-meta">{title}</p><h1>{show.escape(group)}</h1>{table}'
         (draft / file).write_text(page(f"Work list: {group}", body, frame, up="../"), encoding="utf-8")
         made.append((str(group), file, f"{_findings(size)}, {urgent:,} of them critical or high"))

@@ -11,6 +11,7 @@ from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.analysis.execution import flow_accounts
 from flowanalysis.analysis.identities import classify
+from flowanalysis.analysis.overlap import permission_overlap
 from flowanalysis.ledger import History
 from flowanalysis.ledger import ledger as keep_ledger
 from flowanalysis.policy import SEVERITIES, Policy
@@ -240,6 +241,26 @@ def moved(states: pd.DataFrame) -> pd.DataFrame:
     counts["new"] += counts.pop("returned")
     titles = states.drop_duplicates("rule").set_index("rule")["title"]
     return counts.assign(title=titles).reset_index()
+
+
+ALIKE = 0.2  # share of their rights that two accounts must have in common, where there are too many pairs to read
+MANY = 500  # accounts behind flows from which on that holds
+
+
+def overlapping(tenant: Tenant) -> pd.DataFrame:
+    """Pairs of accounts behind flows with rights in common, named as :func:`named_pairs` does.
+
+    Of many accounts nearly all have something in common: then only pairs that share a good part are told, and
+    ``attrs["least"]`` (a share, else 0) and the notes say so.
+    """
+    many = flow_accounts(tenant)["account_id"].nunique() > MANY
+    found = named_pairs(permission_overlap(tenant, threshold=ALIKE if many else 0.0), tenant)
+    found.attrs["least"] = ALIKE if many else 0.0
+    if many:
+        coverage = found.attrs["coverage"]
+        words = f"pairs that share less than {ALIKE:.0%} of their rights are left out, there are too many"
+        found.attrs["coverage"] = coverage | {"notes": [*coverage["notes"], words]}
+    return found
 
 
 def named_pairs(overlap: pd.DataFrame, tenant: Tenant) -> pd.DataFrame:

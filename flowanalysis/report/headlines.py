@@ -43,6 +43,11 @@ class Headline:
         return None if self.rows is None else len(self.rows)
 
 
+# What the list of flows tells; the snapshot has the rest.
+FLOWS = [
+    *("flow", "environment", "state", "owner", "owner_source", "created_at", "modified_at", "last_run_at"),
+    *("trigger_type", "action_count", "is_solution", "has_definition", "environment_id", "flow_id", "owner_id"),
+]
 URGENT = ("critical", "high")
 # Findings of one rule, as a number: table, rule, words after the number, page that shows the rows.
 COUNTED = (
@@ -58,7 +63,7 @@ def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]
     found = scope(seen.findings)
     state = dict(zip(seen.answerable["rule"], seen.answerable["answerable"], strict=True))
     answered = {rule for rule, answer in state.items() if answer in ("full", "partly")}
-    flows = scope(tenant.flows) if tenant.has("flows") else None
+    flows = named(scope(tenant.flows), tenant)[FLOWS] if tenant.has("flows") else None
     urgent = found[found["severity"].isin(URGENT)] if answered else None
     numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
     numbers.append(Headline("urgent-findings", "critical and high findings", urgent))

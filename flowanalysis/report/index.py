@@ -200,12 +200,14 @@ def first(over: Overview) -> str:
 
 
 def _action(line: Any) -> str:
-    table = "urgent-findings" if line.severity in URGENT else "findings"
+    table = "urgent-findings" if line.severity in URGENT else "other-findings"
     count = f"{line.count:,} {'finding' if line.count == 1 else 'findings'}, {show.escape(line.rule)}"
+    link = f'<a href="#t-{table}" data-find="{show.attribute(line.title)}">'
+    able = f'<span class="fa-where-to">Who can act: {show.some(line.people)}</span>' if line.people else ""
     return (
-        f'<li>{show.severity(line.severity)} <a href="#t-{table}"><strong>{show.escape(line.title)}</strong></a>'
+        f"<li>{show.severity(line.severity)} {link}<strong>{show.escape(line.title)}</strong></a>"
         f'<span class="fa-count">{count}</span><br>{show.escape(line.advice, width=400)}'
-        f'<span class="fa-where-to">{show.some(line.subjects)}</span></li>'
+        f'<span class="fa-where-to">Where: {show.some(line.subjects)}</span>{able}</li>'
     )
 
 
@@ -237,7 +239,7 @@ def _findings(over: Overview) -> str:
         del columns["confidence"]  # goes without saying
     parts = (
         (found[found["severity"].isin(URGENT)], "urgent-findings", "Critical and high findings"),
-        (found[~found["severity"].isin(URGENT)], "findings", "Other findings"),
+        (found[~found["severity"].isin(URGENT)], "other-findings", "Other findings"),
     )
     tables = "".join(
         show.table_html(rows, name=name, caption=caption, columns=columns, link=f"tables/{name}.csv")

@@ -17,7 +17,19 @@ from flowanalysis.errors import ReportError
 from flowanalysis.text import cell
 
 VARIABLE = "FLOWANALYSIS_RECORD"
-ROWS = 10_000  # rows of a table that a report carries: it is mailed and read, the snapshot holds the rest
+ROWS = 1_000  # rows of a table that a report carries: it is mailed and read, the snapshot holds the rest
+# Tables that a number of the summary counts; they are whole, however long.
+WHOLE = frozenset(
+    [
+        "accounts-that-can-stop-flows",
+        "excess-rights",
+        "flows",
+        "flows-with-one-owner",
+        "flows-without-owner",
+        "privileged-runs",
+        "urgent-findings",
+    ]
+)
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -30,7 +42,7 @@ def folder() -> Path | None:
 def table(name: str, frame: pd.DataFrame, *, caption: str, to: Path | None = None) -> str:
     """Record a table; the link to it relative to a page of the report, or "" when nothing is recorded.
 
-    The first `ROWS` rows are kept, and how many there are.
+    The first `ROWS` rows are kept, and how many there are; all rows of a table that the summary counts.
 
     Raises
     ------
@@ -43,10 +55,19 @@ def table(name: str, frame: pd.DataFrame, *, caption: str, to: Path | None = Non
     if place is None:
         return ""
     (place / "tables").mkdir(parents=True, exist_ok=True)
-    write_csv(frame.head(ROWS), place / "tables" / f"{name}.csv")
+    write_csv(frame.head(kept(name, len(frame))), place / "tables" / f"{name}.csv")
     note = {"name": name, "caption": caption, "rows": len(frame), "columns": list(map(str, frame.columns))}
     (place / "tables" / f"{name}.json").write_text(json.dumps(note), encoding="utf-8")
     return f"tables/{name}.csv"
+
+
+def kept(name: str, rows: int) -> int:
+    """How many rows of a table a report carries.
+
+    >>> kept("evidence", 5_000), kept("flows", 5_000)
+    (1000, 5000)
+    """
+    return rows if name in WHOLE else min(rows, ROWS)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -102,7 +102,9 @@ def _execute(
         status, problem, cell = (LEFT_EARLY if left else FAILED), f"{error.ename}: {error.evalue}", error.cell_index
     except CellTimeoutError:
         status, problem, cell = TIMED_OUT, f"A cell took longer than {cell_timeout} s.", None
-    except DeadKernelError:
+    except RuntimeError as error:
+        if not isinstance(error, DeadKernelError) and "Kernel died" not in str(error):  # it did not even begin
+            raise
         status, problem, cell = KERNEL_DIED, "The process died; most often the machine had too little memory.", None
     else:
         unfinished = [i for i, c in enumerate(executed.cells) if c.cell_type == "code" and not _ended(c)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -95,57 +97,34 @@ def clocks(ink: Ink, frame: pd.DataFrame, *, title: str = "How long a flow runs 
         f"{e}: {'not documented' if d != d else f'{d:,.3g} days'}"
         for e, d in zip(names(part["event"], width=60), days, strict=True)
     )
-    return described(figure, f"{title}. {words}.")
+    return described(figure, f"{title}. {'; '.join(words)}.")
 
 
 @picture
-def front(
-    ink: Ink, frame: pd.DataFrame, *, today: tuple[float, float] | None = None, chosen: int | None = None
-) -> Figure:
+def front(ink: Ink, frame: pd.DataFrame, *, marks: Mapping[str, tuple[float, float]] | None = None) -> Figure:
     """What more accounts buy: exposure against the number of accounts.
 
     Parameters
     ----------
     frame : DataFrame
         accounts and exposure (rights that an account holds and a flow on it does not need), one row per plan.
-    today : (accounts, exposure), optional
-        Where the tenant stands.
-    chosen : int, optional
-        Number of accounts of the plan that is proposed.
+    marks : mapping, optional
+        Up to three points to name, such as *today*: accounts and exposure.
     """
     part = frame.sort_values("accounts")
     x, y = to_float(part["accounts"]), to_float(part["exposure"])
     figure, ax = canvas(4.0)
     ax.step(x, y, where="post", color=ink.series[0], linewidth=2)
     ax.plot(x, y, "o", color=ink.series[0], markersize=4.5)
-    ax.annotate("plans", (x[-1], y[-1]), (6, 8), textcoords="offset points", color=ink.series[0], fontsize=9)
     ends = f"{x.min():,.0f} accounts (exposure {y.max():,.0f}) to {x.max():,.0f} (exposure {y.min():,.0f})"
-    words = f"{len(part)} plans from {ends}"
-    if chosen is not None and (x == chosen).any():
-        spot = float(y[x == chosen][0])
-        ax.plot(chosen, spot, "o", color=ink.series[2], markersize=10, markerfacecolor="none", markeredgewidth=2)
-        ax.annotate(
-            f"proposed: {chosen:,} accounts",
-            (chosen, spot),
-            (12, 14),
-            textcoords="offset points",
-            fontsize=9.5,
-            fontweight="bold",
-            color=ink.series[2],
-        )
-        words += f"; proposed: {chosen:,} accounts with exposure {spot:,.0f}"
-    if today is not None:
-        ax.plot(*today, "D", color=ink.series[1], markersize=8)
-        ax.annotate(
-            f"today: {today[0]:,.0f} accounts",
-            today,
-            (10, 6),
-            textcoords="offset points",
-            fontsize=9.5,
-            fontweight="bold",
-            color=ink.series[1],
-        )
-        words += f"; today: {today[0]:,.0f} accounts with exposure {today[1]:,.0f}"
+    words = [f"{len(part)} plans from {ends}"]
+    for (name, spot), shape, colour in zip((marks or {}).items(), "Dos", ink.series[1:], strict=False):
+        ax.plot(*spot, shape, color=colour, markersize=9, markerfacecolor="none", markeredgewidth=2.2, clip_on=False)
+        right = spot[0] > 0.8 * max(x.max(), 1)  # there the words stand before their mark, inside the picture
+        text, lift = f"{name}: {spot[0]:,.0f} accounts", 14 if right else 7
+        look = {"fontsize": 9.5, "fontweight": "bold", "color": colour, "ha": "right" if right else "left"}
+        ax.annotate(text, spot, (6 if right else 12, lift), textcoords="offset points", **look)
+        words.append(f"{text} with exposure {spot[1]:,.0f}")
     ax.set_xlabel("service accounts")
     ax.set_ylabel("exposure: rights held, not needed")
     ax.set_ylim(bottom=0)
@@ -154,7 +133,7 @@ def front(
     integers(ax, "y")
     ax.grid(axis="y")
     titled(ax, "Fewer accounts mean more rights in one hand")
-    return described(figure, f"Accounts against exposure: {words}.")
+    return described(figure, f"Accounts against exposure: {'; '.join(words)}.")
 
 
 @picture

@@ -10,7 +10,7 @@ from typing import Any
 # Opened when first used: the process that only turns a notebook into a page needs none of the analyses.
 _ROOMS = {
     "flowanalysis.report.changed": "changed exports",
-    "flowanalysis.report.frames": "accounts exact_accounts ledger moved named named_pairs owned rights",
+    "flowanalysis.report.frames": "accounts exact_accounts ledger moved named named_pairs overlapping owned rights",
     "flowanalysis.report.lookalikes": "lookalikes",
     "flowanalysis.report.scope": "Scope scope",
     "flowanalysis.report.seen": "Seen examine",

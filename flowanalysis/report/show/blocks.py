@@ -16,6 +16,7 @@ from flowanalysis.report.seen import Seen
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape
 from flowanalysis.report.show.tables import ROWS, number, severity, table_html
 from flowanalysis.report.style import notebook_css
+from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 from flowanalysis.text import plain
 
@@ -257,9 +258,13 @@ def some(names: Sequence[object], *, most: int = 3) -> str:
 
 
 def advice_lines(findings: pd.DataFrame, *, limit: int | None = None) -> pd.DataFrame:
-    """One row per rule: rule, severity of its worst finding, title, advice, subjects, count; most severe first."""
+    """One row per rule: rule, severity of its worst finding, title, advice, subjects, people, count; most severe first.
+
+    People are those who can act, the one with most findings first; none where the findings do not name them.
+    """
     order = {s: i for i, s in enumerate(SEVERITIES)}
-    ranked = findings.assign(_rank=findings["severity"].map(order)).sort_values("_rank", kind="stable")
+    who = findings["who"] if "who" in findings else pd.Series(pd.NA, index=findings.index, dtype=TEXT)
+    ranked = findings.assign(_rank=findings["severity"].map(order), who=who).sort_values("_rank", kind="stable")
     lines = (
         ranked.groupby("rule", sort=False, observed=True)
         .agg(
@@ -268,6 +273,7 @@ def advice_lines(findings: pd.DataFrame, *, limit: int | None = None) -> pd.Data
             title=("title", "first"),
             advice=("advice", "first"),
             subjects=("subject_name", lambda names: [*names.dropna().drop_duplicates()]),
+            people=("who", lambda names: [*names.value_counts(sort=True).index]),
         )
         .assign(count=ranked["rule"].value_counts())
         .reset_index()

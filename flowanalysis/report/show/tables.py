@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from flowanalysis.report.record import ROWS as ROWS_KEPT
+from flowanalysis.report.record import kept
 from flowanalysis.report.show.leaf import SEVERITIES, attribute, escape, missing
 
 ROWS = 200  # rows of one HTML table; the CSV has all
@@ -91,7 +91,7 @@ def table_html(
         f' <span class="fa-count">{_count(len(frame))}</span></figcaption>'
         f'<div class="fa-scroll" role="region" tabindex="0" aria-labelledby="c-{attribute(name)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body or empty}</tbody></table></div>"
-        f"{_foot(len(frame), min(rows, len(frame)), link, note)}</figure>"
+        f"{_foot(len(frame), min(rows, len(frame)), kept(name, len(frame)), link, note)}</figure>"
     )
 
 
@@ -107,15 +107,15 @@ def _count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
-def _foot(total: int, shown: int, link: str, note: str) -> str:
+def _foot(total: int, shown: int, kept: int, link: str, note: str) -> str:
     parts = [escape(note, width=None)] if note else []
     if shown < total:
         parts.append(f"The first {shown:,} of {total:,} rows are shown.")
     if link:
         what = "All rows" if shown < total else "Download"
-        if total > ROWS_KEPT:
+        if kept < total:
             parts.append("For the others narrow the report to an environment or a department.")
-            what = f"The first {ROWS_KEPT:,}"
+            what = f"The first {kept:,}"
         parts.append(f'<a href="{attribute(link)}" download>{what} as CSV</a>')
     return f'<p class="fa-foot">{" ".join(parts)}</p>' if parts else ""
 

@@ -76,3 +76,14 @@ for (const figure of document.querySelectorAll(".fa-table")) {
   });
   draw();
 }
+// A link to some of a table's rows: it is searched for them.
+for (const link of document.querySelectorAll("a[data-find]")) {
+  link.addEventListener("click", () => {
+    const figure = document.querySelector(link.getAttribute("href"));
+    const input = figure && figure.querySelector("input[type=search]");
+    if (!input) return;
+    const there = figure.querySelector("tbody").textContent.toLowerCase().includes(link.dataset.find.toLowerCase());
+    input.value = there ? link.dataset.find : "";
+    input.dispatchEvent(new Event("input"));
+  });
+}
