@@ -152,6 +152,7 @@ def test_the_list_of_faults_is_whole():
     ids = [f["id"] for f in FAULTS]
     assert len(ids) == len(set(ids))
     assert len([i for i in ids if i.startswith("F")]) == 37
+    assert len(ids) == 84
     assert {f["expect"] for f in FAULTS} == {"exact", "honest-stop"}
 
 

@@ -13,7 +13,7 @@ from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.folders import manifest_of
-from flowanalysis.collect.journal import STATE
+from flowanalysis.collect.journal import STATE, digest
 from flowanalysis.collect.lists import read_list
 from flowanalysis.collect.stops import StartOver
 
@@ -34,7 +34,7 @@ def read_since(context: Context, endpoint: Endpoint, service: Service, base: Pat
         return done
     before = ((manifest_of(base) or {}).get("collections") or {}).get(endpoint.name) or {}
     link, file = before.get("delta_link"), base / f"{endpoint.name}.jsonl"
-    if not link or before.get("state") != "complete" or not file.is_file():
+    if not link or before.get("state") != "complete" or not _unchanged(file, before):
         return None
     changes = dataclasses.replace(
         endpoint, name=f"{STATE}/changes.{endpoint.name.replace('/', '.')}", count="", delta=""
@@ -48,6 +48,12 @@ def read_since(context: Context, endpoint: Endpoint, service: Service, base: Pat
         context.journal(changes.name).discard()
         return None
     return _merge(context, endpoint, file, changes.name, entry)
+
+
+def _unchanged(file: Path, entry: dict[str, Any]) -> bool:
+    """Whether a file of the last collection is still the one that its manifest speaks of."""
+    size = entry.get("bytes")
+    return isinstance(size, int) and file.is_file() and digest(file, size, whole=True) == entry.get("sha256")
 
 
 def _merge(context: Context, endpoint: Endpoint, file: Path, changes: str, entry: dict[str, Any]) -> dict[str, Any]:
@@ -93,7 +99,8 @@ def _merge(context: Context, endpoint: Endpoint, file: Path, changes: str, entry
 
 
 def _quiet(body: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in body.items() if k not in (*pages.LINKS, "value", "@odata.deltaLink", "@odata.count")}
+    apart = {*pages.link_names(body), "value", "@odata.deltaLink", "@odata.count"}
+    return {k: v for k, v in body.items() if k not in apart}
 
 
 def _row(row: dict[str, Any], changed: dict[str, dict[str, Any]], endpoint: Endpoint) -> dict[str, Any] | None:

@@ -48,6 +48,8 @@ class Outcome:
 
     lines: IO[bytes] | None = None
     items: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
     left_out: int = 0
     note: str = ""
     reason: str = ""
@@ -60,6 +62,8 @@ class Progress:
 
     position: int = 0
     items: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
     answered: int = 0
     left_out: int = 0
     notes: dict[str, int] = field(default_factory=dict)
@@ -121,6 +125,8 @@ def _copy(outcome: Outcome, journal: Journal) -> None:
 def _count(endpoint: Endpoint, parent: Parent, outcome: Outcome, state: Progress) -> None:
     state.position += 1
     state.items += outcome.items
+    state.duplicates += outcome.duplicates
+    state.conflicts += outcome.conflicts
     state.left_out += outcome.left_out
     if outcome.reason:
         request = endpoint.relative(parent.values)
@@ -161,24 +167,30 @@ def _unit(context: Context, endpoint: Endpoint, unit: Sequence[Parent]) -> list[
 def _parent(context: Context, endpoint: Endpoint, parent: Parent, first: Any) -> Outcome:
     """All pages of one parent; `first` is its first page, or its refusal, where a batch brought it."""
     spool: IO[bytes] = SpooledTemporaryFile(SPOOL, dir=str(context.folder / STATE))  # noqa: SIM115 - closed by _copy
-    outcome = Outcome(lines=spool)
+    outcome, seen = Outcome(lines=spool), pages.Seen(endpoint.key, checks={})
     try:
         for place, page in _parent_pages(context, endpoint, parent, first):
             page, left_out = context.redact(page, endpoint.redact)
+            rows = pages.rows_of(page)
+            if rows is not None:
+                page = pages.with_rows(page, seen.keep(rows))
             request = place if endpoint.service == "dataverse" else pages.relative(place)
             spool.write(pages.line(request, page, observed=context.observed))
-            rows = pages.rows_of(page)
-            outcome.items += 1 if rows is None else len(rows)
+            outcome.items += 1 if rows is None else len(pages.rows_of(page) or ())
             outcome.left_out += left_out
     except Interrupted:
         spool.close()
         raise
     except Answered as answered:
+        begun = spool.tell() > 0
         spool.close()
+        if begun:  # it was there a page ago: what is missing now is the rest of it
+            return Outcome(reason=str(answered), status=answered.status)
         return _refused(context, endpoint, parent, answered)
     except (HonestStop, RefusedRequest) as stop:
         spool.close()
         return Outcome(reason=str(stop))
+    outcome.duplicates, outcome.conflicts = seen.duplicates, seen.conflicts
     return outcome
 
 
@@ -227,6 +239,8 @@ def _end(
             "state": outcome,
             "parents": len(parents),
             "items": state.items,
+            "duplicates": state.duplicates,
+            "conflicts": state.conflicts,
             "missing_count": len(missing),
             "missing": missing[:NAMED],
             "warnings": warnings,

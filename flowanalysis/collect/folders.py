@@ -71,9 +71,18 @@ def find_open(home: Path, run: dict[str, Any], clock: Clock) -> tuple[Path, dict
             continue
         if written is None or any(written.get(k) != run[k] for k in ("tenant", "cloud", "parts", "since")):
             continue
-        if clock.now() - datetime.fromisoformat(written["observed"]) < RESUMABLE:
+        begun = _moment(written.get("observed"))
+        if begun is not None and clock.now() - begun < RESUMABLE:
             return folder, written
     return None
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def last_sealed(home: Path) -> Path | None:

@@ -8,7 +8,7 @@ from typing import Any
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.fanout import read_each
-from flowanalysis.collect.parents import parents, rows
+from flowanalysis.collect.parents import inner, parents, rows
 
 __all__ = ["MEMBERS", "groups_that_matter", "read_groups"]
 
@@ -45,20 +45,14 @@ def read_groups(context: Context, endpoint: Endpoint, *, flows: bool) -> list[tu
 def groups_that_matter(context: Context) -> set[str]:
     """Ids of principals that hold or give rights; those that are groups are asked for their members."""
     found: set[str] = {
-        str(row["id"]).lower() for row in rows(context, "graph/groups") if row.get("isAssignableToRole") is True
+        str(row.get("id")).lower() for row in rows(context, "graph/groups") if row.get("isAssignableToRole") is True
     }
     for name in ("graph/role_assignments", "graph/role_instances", "graph/role_eligibilities"):
         found |= _texts(row.get("principalId") for row in rows(context, name))
-    for name in (
-        "powerplatform/flow_permissions",
-        "powerplatform/connection_permissions",
-        "powerplatform/environment_roles",
-    ):
-        found |= _texts(((row.get("properties") or {}).get("principal") or {}).get("id") for row in rows(context, name))
-    for row in rows(context, "powerplatform/environments"):
-        linked = (row.get("properties") or {}).get("linkedEnvironmentMetadata") or {}
-        found |= _texts([linked.get("securityGroupId")])
-    return found
+    for name in SHARES:
+        found |= _texts(inner(row, "properties", "principal", "id") for row in rows(context, name))
+    way = ("properties", "linkedEnvironmentMetadata", "securityGroupId")
+    return found | _texts(inner(row, *way) for row in rows(context, "powerplatform/environments"))
 
 
 def _groups_in(context: Context, name: str) -> set[str]:

@@ -17,7 +17,7 @@ import orjson
 
 from flowanalysis.collect.disk import Disk, private
 
-__all__ = ["STATE", "Journal"]
+__all__ = ["STATE", "Journal", "digest"]
 
 STATE = ".state"
 BLOCK = 1 << 20
@@ -56,7 +56,7 @@ class Journal:
             self._clear()
             return entry
         for place in (self.part, self.final):
-            if place.exists() and _digest(place, entry["bytes"], whole=True) == entry.get("sha256"):
+            if place.exists() and digest(place, entry["bytes"], whole=True) == entry.get("sha256"):
                 if place == self.part:
                     self._name()
                 self._clear()
@@ -69,7 +69,7 @@ class Journal:
         point = _load(self.checkpoint)
         if point is not None and isinstance(point.get("bytes"), int) and self.part.exists():
             hashed = hashlib.sha256()
-            if _digest(self.part, point["bytes"], into=hashed) == point.get("sha256"):
+            if digest(self.part, point["bytes"], into=hashed) == point.get("sha256"):
                 self._file = open(self.part, "r+b")  # noqa: SIM115 - lives as long as the collection is read
                 self._file.truncate(point["bytes"])
                 self._file.seek(point["bytes"])
@@ -147,7 +147,7 @@ def _load(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _digest(path: Path, size: int, *, whole: bool = False, into: Any = None) -> str | None:
+def digest(path: Path, size: int, *, whole: bool = False, into: Any = None) -> str | None:
     """SHA-256 of the first `size` bytes; None when there are fewer (or, for `whole`, more)."""
     hashed = into if into is not None else hashlib.sha256()
     actual = path.stat().st_size

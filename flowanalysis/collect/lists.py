@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import re
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,6 +20,8 @@ from flowanalysis.errors import HonestStop, RefusedRequest
 __all__ = ["asking", "latest", "read_list", "server_count", "walk"]
 
 RESTARTS = 3
+AMPLE = 10_000  # rows beyond the server's count that are not yet strange
+SHORT = 20  # rows that may be missing of those the server counted: its count lags behind
 Walked = tuple[str, Answer, str | None]  # address, page, address of the next
 
 
@@ -82,14 +84,25 @@ def _following(endpoint: Endpoint, page: dict[str, Any], place: str) -> str | No
     return None if endpoint.paging == "object" else pages.following(page, place)
 
 
+def _nicety(context: Context, call: Call) -> Any:
+    """What a list can do without; None when it is not to be had. A server that asks for patience is heeded."""
+    try:
+        return context.transport.send(call)
+    except Interrupted as stop:
+        if stop.retry_at is not None:
+            raise
+    except (HonestStop, RefusedRequest, UnicodeDecodeError):
+        pass
+    return None
+
+
 def server_count(context: Context, endpoint: Endpoint, service: Service) -> int | None:
     """How many rows the server says there are; None where it does not say."""
     if not endpoint.count:
         return None
     headers = {"ConsistencyLevel": "eventual", "Accept": "text/plain"}
-    with contextlib.suppress(HonestStop, ValueError):
-        return int(context.transport.send(Call(service.base + endpoint.count, service, headers=headers, text=True)))
-    return None
+    told = _nicety(context, Call(service.base + endpoint.count, service, headers=headers, text=True))
+    return int(told) if isinstance(told, str) and re.fullmatch(r"[0-9]{1,12}", told.strip()) else None
 
 
 def latest(context: Context, endpoint: Endpoint, service: Service) -> str:
@@ -98,13 +111,7 @@ def latest(context: Context, endpoint: Endpoint, service: Service) -> str:
         return ""
     fields = ",".join(s for s in endpoint.select if s not in endpoint.without)
     url = f"{service.base}{endpoint.delta}?$select={fields}&$deltatoken=latest"
-    try:
-        answer = context.transport.send(Call(url, service, check=pages.check_page))
-    except Interrupted:
-        raise
-    except (HonestStop, RefusedRequest):
-        return ""
-    link = answer.get("@odata.deltaLink")
+    link = (_nicety(context, Call(url, service, check=pages.check_page)) or {}).get("@odata.deltaLink")
     return link if isinstance(link, str) else ""
 
 
@@ -169,7 +176,7 @@ def _pages(
             return
         for place, answer, following in walk(context, endpoint, service, state.next):
             told = answer.value.get("@odata.count", answer.value.get("totalRecords"))
-            state.count = told if isinstance(told, int) else state.count
+            state.count = told if isinstance(told, int) and told >= 0 else state.count
             link = answer.value.get("@odata.deltaLink")
             if isinstance(link, str):
                 state.delta_link = link
@@ -178,6 +185,8 @@ def _pages(
             state.next, state.pages, state.items = following, state.pages + 1, state.items + rows
             state.duplicates, state.conflicts = seen.duplicates, seen.conflicts
             state.left_out += left_out
+            if state.count is not None and state.items > 2 * state.count + AMPLE:
+                raise HonestStop(f"The server counted {state.count:,} rows and sends more than twice as many")
             bar.update(rows)
             if context.due():
                 journal.commit(**vars(state))
@@ -193,9 +202,8 @@ def _line(
     page, left_out = context.redact(answer.value, endpoint.redact)
     text = answer.text if page is answer.value else None
     rows = pages.rows_of(page) or []
-    kept = seen.keep(rows, lambda: _rows(journal))
-    if kept is not rows:
-        page, text = {**page, "value" if "value" in page else "data": kept}, None
+    whole, page = page, pages.with_rows(page, kept := seen.keep(rows, lambda: _rows(journal)))
+    text = text if page is whole else None
     request = pages.relative(place) if not endpoint.payload else endpoint.path
     return pages.line(request, page, observed=context.observed, text=text), len(kept), left_out
 
@@ -246,8 +254,12 @@ def _end(
     restarts: int = 0,
 ) -> dict[str, Any]:
     warnings = list(state.notes) + ([absent] if absent else [])
-    if not reason and state.count is not None and state.count != state.items:
-        warnings.append(f"The server counted {state.count:,} rows, {state.items:,} were received")
+    if not (reason or absent) and state.count is not None and state.count != state.items:
+        told = f"The server counted {state.count:,} rows, {state.items:,} were received"
+        if state.count - state.items > max(SHORT, state.count // 10):
+            reason = f"{told}: the list ended early"
+        else:
+            warnings.append(told)
     if state.left_out:
         warnings.append(f"{state.left_out:,} definitions could not be cleaned of secrets and were left out")
     if reason:

@@ -13,11 +13,25 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from flowanalysis.collect.limits import Malformed
-from flowanalysis.errors import HonestStop
+from flowanalysis.errors import HonestStop, RefusedRequest
 
-__all__ = ["Seen", "Trail", "check_page", "check_record", "following", "gap", "line", "relative", "rows_of"]
+__all__ = [
+    "Seen",
+    "Trail",
+    "check_page",
+    "check_record",
+    "following",
+    "gap",
+    "line",
+    "link_names",
+    "relative",
+    "rows_of",
+    "with_rows",
+]
 
-LINKS = ("@odata.nextLink", "nextLink")
+BARREN = 1000  # pages in a row without a row that is new: no honest list goes on like this
+# links that all programs read alike
+CLEAR = re.compile(r"(?i)https?://[^/?#]|/(?!/)|//[^/]|\?|[\w$%(.][^:/?#]*([/?]|$)")
 Row = dict[str, Any]
 
 
@@ -26,13 +40,12 @@ def check_page(answer: Any) -> None:
     if not isinstance(answer, dict):
         raise Malformed("a page that is not an object")
     rows = answer.get("value", answer.get("data") if "totalRecords" in answer else None)
-    if "error" in answer and rows is None:
+    if answer.get("error") is not None:
         raise Malformed("an error inside an answer that says success")
-    if not isinstance(rows, list) or not all(type(row) is dict for row in rows):
+    if not isinstance(rows, list) or not {dict}.issuperset(map(type, rows)):
         raise Malformed("a page without a list of rows")
-    for name in LINKS:
-        if not isinstance(answer.get(name), str | None):
-            raise Malformed("a link to the next page that is not text")
+    if not all(isinstance(answer[name], str | None) for name in link_names(answer)):
+        raise Malformed("a link to the next page that is not text")
 
 
 def check_record(answer: Any) -> None:
@@ -41,12 +54,31 @@ def check_record(answer: Any) -> None:
         raise Malformed("an answer that is not the record asked for")
 
 
+def link_names(page: Mapping[str, Any]) -> list[str]:
+    """The keys that lead to the next page: ``nextLink``, with ``@``, ``odata.`` or in another case before and in it."""
+    return [name for name in page if name.lower().endswith("nextlink")]
+
+
 def following(page: Mapping[str, Any], url: str) -> str | None:
-    """The address of the next page as the server wrote it; the transport checks where it leads."""
-    for name in LINKS:
-        if page.get(name):
-            return urljoin(url, page[name])
-    return None
+    """The address of the next page as the server wrote it; the transport checks where it leads.
+
+    Raises
+    ------
+    RefusedRequest
+        When the link can be read in more than one way, or there are two that differ.
+    """
+    links = {page[name] for name in link_names(page) if page[name]}
+    if not links:
+        return None
+    target = links.pop()
+    try:
+        joined = urljoin(url, target)
+        scheme = urlsplit(target).scheme
+    except ValueError:
+        raise RefusedRequest("A link to the next page that cannot be read was offered; it is not requested") from None
+    if links or (not CLEAR.match(target) and scheme in ("", "http", "https")):
+        raise RefusedRequest("A link to the next page that can be read in two ways was offered; it is not requested")
+    return joined
 
 
 def relative(url: str) -> str:
@@ -70,7 +102,7 @@ class Trail:
         HonestStop
             When it was visited before, or the list is longer than any honest one.
         """
-        mark = hashlib.blake2b(place.encode(), digest_size=16).digest()
+        mark = hashlib.blake2b(place.partition("#")[0].encode(), digest_size=16).digest()
         if mark in self.marks:
             raise HonestStop("The server links back to a page that was already read; the list would never end")
         if len(self.marks) >= self.limit:
@@ -91,18 +123,32 @@ class Seen:
     checks: dict[int, int] | None = None
     duplicates: int = 0
     conflicts: int = 0
+    barren: int = 0
 
     def keep(self, rows: list[Row], earlier: Callable[[], Iterable[list[Row]]] = tuple) -> list[Row]:
         """Rows without those met before exactly as they are; differing copies stay, the last one wins.
 
         `earlier` gives the rows of every page before. The very list comes back when all its rows stay.
+
+        Raises
+        ------
+        HonestStop
+            When page after page brings nothing new.
         """
-        if self.checks is None and self._new(rows):
+        if self.checks is None and rows and self._new(rows):
+            self.barren = 0
             return rows
-        if self.checks is None:
+        if self.checks is None and rows:
             self._compare(earlier())
+        known = len(self.checks or ())
         kept = [row for row in rows if self._differs(row)]
+        self._bore(len(self.checks or ()) > known or not all(isinstance(row.get(self.key), str) for row in kept))
         return rows if len(kept) == len(rows) else kept
+
+    def _bore(self, something: bool) -> None:
+        self.barren = 0 if something else self.barren + 1
+        if self.barren >= BARREN:
+            raise HonestStop(f"{BARREN:,} pages in a row brought nothing new; the list would never end")
 
     def recall(self, earlier: Callable[[], Iterable[list[Row]]]) -> None:
         """Rows of the pages that an earlier run left."""
@@ -145,7 +191,7 @@ def line(request: str, page: Row, *, observed: str, text: bytes | None = None) -
     `followed` says that the page's link was followed, or that a later line of the same file tells why it was not.
     """
     head: Row = {"request": request, "observed_at": observed}
-    if any(page.get(link) for link in LINKS):
+    if any(page[name] for name in link_names(page)):
         head["followed"] = True
     if text is None:
         return orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE)
@@ -158,6 +204,12 @@ def rows_of(page: Row) -> list[Row] | None:
     """The rows of a page, under whichever name; None for one record."""
     rows = page.get("value", page.get("data"))
     return rows if isinstance(rows, list) else None
+
+
+def with_rows(page: Row, rows: list[Row]) -> Row:
+    """A page with other rows; the very page when they are its own."""
+    name = "value" if "value" in page else "data"
+    return page if page.get(name) is rows else {**page, name: rows}
 
 
 def gap(request: str, reason: str, *, observed: str, status: int | None) -> bytes:

@@ -11,9 +11,20 @@ from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.fanout import Parent
 from flowanalysis.errors import RefusedRequest
 
-__all__ = ["parents", "rows"]
+__all__ = ["inner", "parents", "rows"]
 
 Row = dict[str, Any]
+
+
+def inner(value: Any, *keys: str) -> Any:
+    """What stands behind keys inside one another; None where the way there is not made of objects.
+
+    >>> inner({"properties": {"principal": None}}, "properties", "principal", "id") is None
+    True
+    """
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def rows(context: Context, name: str) -> Iterator[Row]:
@@ -39,6 +50,7 @@ def parents(context: Context, endpoint: Endpoint) -> tuple[list[Parent], list[st
             continue
         try:
             service = _service(context, endpoint, values)
+            endpoint.relative(values)  # an id that is no part of an address is told here
         except RefusedRequest as refused:
             notes.append(str(refused))
             continue
@@ -54,37 +66,33 @@ def _service(context: Context, endpoint: Endpoint, values: dict[str, str]) -> Se
 
 def _values(endpoint: Endpoint, row: Row, used: frozenset[str]) -> dict[str, str] | None:
     """The ids that fill an address; None when this row is not asked for."""
-    inner: dict[str, Any] = row["properties"] if isinstance(row.get("properties"), dict) else {}
-    environment = _text(inner.get("environment"), "name")
+    environment = inner(row, "properties", "environment", "name")
     if endpoint.of == ("id",):
         values = {"id": row.get("id")}
     elif endpoint.of == ("environment",):
         values = {"environment": row.get("name")}
     elif endpoint.of == ("environment", "database"):
-        linked = inner.get("linkedEnvironmentMetadata") or {}
-        values = {"environment": row.get("name"), "database": linked.get("instanceUrl") or linked.get("instanceApiUrl")}
+        linked = inner(row, "properties", "linkedEnvironmentMetadata")
+        database = inner(linked, "instanceUrl") or inner(linked, "instanceApiUrl")
+        values = {"environment": row.get("name"), "database": database}
     elif endpoint.of == ("environment", "flow"):
         values = {"environment": environment, "flow": row.get("name")}
     else:
-        if inner.get("allowSharing") is False and str(row.get("name", "")).lower() not in used:
+        if inner(row, "properties", "allowSharing") is False and str(row.get("name", "")).lower() not in used:
             return None  # cannot be shared and no flow runs on it
-        connector = str(inner.get("apiId") or "").rsplit("/", 1)[-1]
+        connector = str(inner(row, "properties", "apiId") or "").rsplit("/", 1)[-1]
         values = {"environment": environment, "connector": connector, "connection": row.get("name")}
     told = {k: v for k, v in values.items() if isinstance(v, str) and v}
     return told if len(told) == len(values) else None
-
-
-def _text(value: Any, key: str) -> Any:
-    return value.get(key) if isinstance(value, dict) else None
 
 
 def _used(context: Context) -> frozenset[str]:
     """Names of connections that flows run on."""
     names = set()
     for row in rows(context, "powerplatform/flow_details"):
-        references = (row.get("properties") or {}).get("connectionReferences") or {}
+        references = inner(row, "properties", "connectionReferences")
         for reference in references.values() if isinstance(references, dict) else ():
-            name = _text(reference, "connectionName")
+            name = inner(reference, "connectionName")
             if isinstance(name, str):
                 names.add(name.lower())
     return frozenset(names)

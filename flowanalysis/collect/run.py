@@ -19,7 +19,7 @@ from flowanalysis.collect.context import Context
 from flowanalysis.collect.disk import Disk
 from flowanalysis.collect.endpoints import Endpoint, chosen
 from flowanalysis.collect.fanout import read_each
-from flowanalysis.collect.folders import FORMAT, find_open, last_sealed, lock, new_folder, tenant_folder
+from flowanalysis.collect.folders import FORMAT, find_open, last_sealed, lock, manifest_of, new_folder, tenant_folder
 from flowanalysis.collect.journal import STATE
 from flowanalysis.collect.limits import Limits
 from flowanalysis.collect.lists import read_list
@@ -104,7 +104,7 @@ def collect(
     tokens = sign_in(signin, tenant=tenant, cloud=where) if isinstance(signin, str) else signin
     transport = Transport(tokens, clock=clock, limits=limits)
     with lock(home):
-        base = _base(home, since)
+        base = _base(home, since, tenant=tenant.lower(), cloud=where.name)
         request: dict[str, Any] = {
             "tenant": tenant.lower(),
             "cloud": where.name,
@@ -132,12 +132,22 @@ def _few_searches() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def _base(home: Path, since: str | Path | None) -> Path | None:
+def _base(home: Path, since: str | Path | None, **told: str) -> Path | None:
+    """The collection to build on; `told` is what its manifest must say too: whose it is."""
     if since is None:
         return None
     base = last_sealed(home) if str(since) == "last" else Path(since)
-    if base is not None and not (base / "manifest.json").is_file():
-        raise CollectError(f"{base} is not a finished collection: it has no manifest.json")
+    if base is None:
+        return None
+    manifest = manifest_of(base)
+    if manifest is None:
+        raise CollectError(f"{base} is not a finished collection: it has no manifest.json that can be read")
+    strange = [name for name, value in told.items() if manifest.get(name) != value]
+    if strange:
+        raise CollectError(
+            f"{base} is of another {strange[0]} ({str(manifest.get(strange[0]))[:80]!r}): "
+            "what changed here since then says nothing about it"
+        )
     return base
 
 

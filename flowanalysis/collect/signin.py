@@ -222,11 +222,17 @@ def _managed() -> Get:
 
     given = os.environ.get("FLOWANALYSIS_IDENTITY")
     identity = msal.UserAssignedManagedIdentity(client_id=given) if given else msal.SystemAssignedManagedIdentity()
-    app = msal.ManagedIdentityClient(identity, http_client=requests.Session(), client_capabilities=["CP1"])
+
+    def client() -> Any:
+        return msal.ManagedIdentityClient(identity, http_client=requests.Session(), client_capabilities=["CP1"])
+
+    apps = [client()]
 
     def get(scope: str, refresh: bool, claims: str | None) -> Mapping[str, Any]:
+        if refresh and claims is None:
+            apps[:] = [client()]  # the cached token was refused, and this kind of client forgets only as a whole
         resource = scope.removesuffix("/.default")
-        return app.acquire_token_for_client(resource=resource, claims_challenge=claims)
+        return apps[0].acquire_token_for_client(resource=resource, claims_challenge=claims)
 
     return get
 

@@ -14,18 +14,19 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 import orjson
 import requests
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError
 
 from flowanalysis.collect import body
 from flowanalysis.collect.clock import Clock
 from flowanalysis.collect.clouds import Service, origin
-from flowanalysis.collect.limits import Again, Broken, Budget, Limits, Malformed, Throttled, retry_after
+from flowanalysis.collect.limits import Again, Broken, Budget, Limits, Malformed, Throttled, asked_wait
 from flowanalysis.collect.stops import BadRequest, Interrupted, NotFound, NotPermitted, StartOver
 from flowanalysis.collect.wire import session
 from flowanalysis.errors import RefusedRequest
@@ -117,6 +118,19 @@ class Transport:
         self._closed_until: dict[tuple[str, str, int], float] = {}
         self._halted = False
 
+    def asked_to_wait(self, call: Call, headers: Mapping[str, str]) -> None:
+        """Heed what an answer inside an answer asks: its service is left alone for so long.
+
+        Raises
+        ------
+        Interrupted
+            When that is longer than is waited for.
+        """
+        wait = asked_wait(CaseInsensitiveDict(headers), self.clock.now())
+        if wait is not None:
+            pause = Budget(self.limits, self.clock).wait(Throttled("asked to wait", wait), call.where)
+            self._close(call, pause, shared=True)
+
     def halt(self) -> None:
         """Let every waiting thread give up, for an analyst who stops the run."""
         self._halted = True
@@ -145,7 +159,7 @@ class Transport:
             try:
                 return self._once(call, renewed=renewed, claims=challenge)
             except _Unauthorised as refused:
-                if renewed:
+                if renewed and refused.claims in (None, challenge):
                     raise Interrupted(
                         f"{call.where}: the server does not accept the sign-in any more "
                         f"({refused}). What was read is kept; sign in again with the same command"
@@ -205,7 +219,7 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise Broken(f"the connection failed ({type(problem).__name__})") from None
         if answer.status_code != 200:
-            return self._refused(answer, content, call)
+            self._refused(answer, content, call)
         if len(token) > 15 and token.encode() in content:
             raise RefusedRequest(f"{call.where}: the answer repeats the token that was sent; it is not kept")
         value, text = (content.decode("utf-8-sig", "strict"), None) if call.text else body.parse(content)
@@ -235,19 +249,18 @@ class Transport:
             self._local.session = session(self.limits.deadline)
         return self._local.session
 
-    def _refused(self, answer: requests.Response, content: bytes, call: Call) -> Answer:
-        """What a status other than 200 means; answers an empty list for 204."""
+    def _refused(self, answer: requests.Response, content: bytes, call: Call) -> NoReturn:
+        """What a status other than 200 means."""
         status = answer.status_code
-        if status == 204:
-            return Answer({"value": []}, None)
         if 300 <= status < 400:
             raise RefusedRequest(f"{call.where}: answered with a redirect, which is not followed")
         code, message = _error(content)
         said = scrub(f"{status} {code} {message}".strip())
         if status == 401:
             raise _Unauthorised(said, answer.headers.get("WWW-Authenticate", ""))
-        if status in THROTTLED or (status in FAILED and "Retry-After" in answer.headers):
-            raise Throttled(f"answered {said}", retry_after(answer.headers.get("Retry-After"), self.clock.now()))
+        wait = asked_wait(answer.headers, self.clock.now())
+        if status in THROTTLED or (status in FAILED and wait is not None):
+            raise Throttled(f"answered {said}", wait)
         if status in FAILED:
             raise Broken(f"answered {said}")
         kinds = {403: NotPermitted, 404: NotFound, 410: StartOver}
@@ -260,7 +273,7 @@ class _Unauthorised(Exception):
 
     def __init__(self, text: str, challenge: str) -> None:
         super().__init__(text)
-        found = re.search(r'claims="([A-Za-z0-9+/=_-]{1,8000})"', challenge)
+        found = re.search(r'claims="?([A-Za-z0-9+/=_-]{1,8000})', challenge)
         self.claims = found.group(1) if found else None
 
 

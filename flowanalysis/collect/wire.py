@@ -13,6 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from flowanalysis.collect.clouds import origin
 from flowanalysis.collect.limits import Slow
 
 __all__ = ["session"]
@@ -22,12 +23,31 @@ AGENT = "NONISV|flowanalysis|flowanalysis/1.0"
 
 def session(deadline: float) -> requests.Session:
     """A session for one thread; `deadline` in seconds bounds the wait for the headers of an answer."""
-    made = requests.Session()
+    made = _Session()
     made.headers.update({"User-Agent": AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
         made.mount(scheme, _Adapter(deadline))
     return made
+
+
+class _Session(requests.Session):
+    """Reads the surroundings (proxies, certificates) once for each origin, and no ``.netrc`` at all.
+
+    The ordinary session goes through every variable of the environment twice for each request.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self._surroundings: dict[tuple[str, str, int], dict[str, Any]] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
+        here = origin(url)
+        if here not in self._surroundings:
+            with requests.Session() as ordinary:
+                self._surroundings[here] = ordinary.merge_environment_settings(url, {}, None, None, None)
+        return {**self._surroundings[here], "stream": stream}
 
 
 class _Adapter(HTTPAdapter):

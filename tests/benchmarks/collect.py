@@ -105,7 +105,7 @@ def ours(port: int, out: Path) -> int:
         unattended = True
 
         def token(self, scope: str, **_: object) -> str:
-            return "benchmark"
+            return "benchmark-token-of-an-ordinary-length"
 
     service = Service(f"http://127.0.0.1:{port}", "graph")
     cloud = Cloud("bench", "Bench", "", {"graph": service}, ())

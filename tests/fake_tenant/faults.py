@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import struct
@@ -37,6 +38,7 @@ def status(row: dict, tenant: FakeTenant, request: Request, handler: Handler) ->
     headers = {}
     if "retry_after" in row:
         headers["Retry-After"] = row["retry_after"]
+    headers |= row.get("headers", {})
     if "retry_date" in row:
         headers["Retry-After"] = format_datetime(tenant.clock.now() + timedelta(seconds=row["retry_date"]), usegmt=True)
     if "challenge" in row:
@@ -157,5 +159,48 @@ def encoded(row: dict, tenant: FakeTenant, request: Request, handler: Handler) -
     return 200, {"Content-Encoding": "br"}, tenant.answer(request)[2]
 
 
+def honest_with(row: dict, tenant: FakeTenant, request: Request, handler: Handler) -> Answer:
+    """The honest bytes under other headers, or in another encoding of text; the connection ends after them."""
+    content = tenant.answer(request)[2]
+    if "charset" in row:
+        content = content.decode().encode(row["charset"])
+    if row.get("gzip"):
+        content = gzip.compress(content) + bytes(row.get("after", ""), "latin-1")
+    headers = {**row["headers"]}
+    if "longer" in row:
+        headers["Content-Length"] = str(len(content) + row["longer"])
+    handler.close_connection = True
+    return 200, headers, content
+
+
+def chunked(row: dict, tenant: FakeTenant, request: Request, handler: Handler) -> str:
+    """The honest bytes in two chunks, cut short in one of three places or not at all."""
+    content = tenant.answer(request)[2]
+    half = len(content) // 2
+    first, second = (b"%x\r\n%s\r\n" % (len(part), part) for part in (content[:half], content[half:]))
+    sent = {"border": first, "inside": first + second[:-30], "end": first + second, "": first + second + b"0\r\n\r\n"}
+    handler.send_response_only(200)
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    handler.wfile.write(sent[row["cut"]])
+    handler.close_connection = row["cut"] != ""
+    return "handled"
+
+
+def endless(row: dict, tenant: FakeTenant, request: Request, handler: Handler) -> Answer:
+    """From here on each page has a link to another address, and the same rows or none."""
+    number = int(request.query.get("again", "0")) + 1
+    rows = [] if row["rows"] == "none" else tenant.lists[request.role, USERS][:5]
+    link = f"{tenant.base('graph')}{USERS}?$skiptoken={request.skip}&again={number}"
+    return 200, {}, json.dumps({"value": rows, "@odata.nextLink": link}).encode()
+
+
+def twice(row: dict, tenant: FakeTenant, request: Request, handler: Handler) -> Answer:
+    """The first row of a page stands in it twice."""
+    honest = json.loads(tenant.answer(request)[2])
+    return 200, {}, json.dumps({**honest, "value": [*honest["value"], honest["value"][0]]}).encode()
+
+
+MORE = (honest_with, chunked, endless, twice)
 ALL = (status, page_with, without, raw, wrapped, replaced, cut, reset, drop, drip, bomb, redirect, empty, repeat, echo)
-KINDS = {f.__name__: f for f in (*ALL, encoded)}
+KINDS = {f.__name__: f for f in (*ALL, *MORE, encoded)}
