@@ -47,7 +47,7 @@ OWN = {
         "test_findings_connections",
     ),
     "analysis.access": ("test_properties_pinned", "test_analysis_access", "test_analysis_oracles"),
-    "analysis.gap": ("test_analysis_gap", "test_properties_closure", "test_analysis_oracles", "test_findings_rights"),
+    "analysis.gap": ("test_analysis_gap", "test_analysis_oracles"),
     "analysis.drift": ("test_properties_pinned", "test_analysis_drift", "test_analysis_oracles"),
     "collect.journal": ("test_collect_journal_state", "test_collect_journal"),
     "definitions.secrets": ("test_definitions_secrets", "test_definitions_secret_places", "test_definitions_marks"),
