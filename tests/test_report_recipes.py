@@ -9,6 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from flowanalysis.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 # Stands for the command: exports of a month come from the demo, snapshots are folders, a report needs what it reads.
@@ -103,3 +106,14 @@ def test_the_script_for_windows_gives_the_same_commands(root):
     mine = recipe(root, "sh").replace('${before:+--previous "data/snapshots/$before"} ', "")
     assert commands(recipe(root, "bat")) == commands(mine)
     assert "set before=--previous data" in recipe(root, "bat")
+
+
+def test_open_hands_the_report_to_the_browser(tmp_path, monkeypatch):
+    report = tmp_path / "a report" / "index.html"
+    report.parent.mkdir()
+    (report.parent / "run.json").write_text('{"notebooks": []}', encoding="utf-8")
+    monkeypatch.setattr("flowanalysis.report.run.render", lambda *_, **__: report)
+    opened = []
+    monkeypatch.setattr("click.launch", opened.append)
+    told = CliRunner().invoke(main, ["report", str(tmp_path), "--open", "--quiet"])
+    assert (told.exit_code, opened) == (0, [report.as_uri()])
