@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from click.testing import CliRunner
+from fake_tenant.small import directory, run
 
 from flowanalysis.cli import main
-from flowanalysis.collect import run
+from flowanalysis.collect import run as collecting
 from flowanalysis.collect.scopes import table
 from flowanalysis.errors import HonestStop
 
@@ -51,7 +54,7 @@ def test_an_incomplete_collection_ends_with_one(tmp_path, monkeypatch):
     def stop(**options):
         raise HonestStop("gaps \x1b[31m here")
 
-    monkeypatch.setattr(run, "collect", stop)
+    monkeypatch.setattr(collecting, "collect", stop)
     told = call("collect", "--tenant", "contoso.example", "--out", str(tmp_path))
     assert told.exit_code == 1
     assert "\\x1b" in told.output
@@ -59,8 +62,29 @@ def test_an_incomplete_collection_ends_with_one(tmp_path, monkeypatch):
 
 def test_the_command_hands_down_a_redactor(tmp_path, monkeypatch):
     given = {}
-    monkeypatch.setattr(run, "collect", lambda **options: given.update(options) or tmp_path)
+    monkeypatch.setattr(collecting, "collect", lambda **options: given.update(options) or tmp_path)
     told = call("collect", "--tenant", "contoso.example", "--out", str(tmp_path))
     assert told.exit_code == 0
     clean = given["redactor"]({"actions": {"A": {"inputs": {"client_secret": "Qq8vR2mLx0TzP4"}}}})
     assert "Qq8vR2mLx0TzP4" not in str(clean)
+
+
+def test_a_bar_says_rate_and_time_left_and_none_is_drawn_when_quiet(tmp_path, capsys):
+    with directory(45) as served:
+        run(served, tmp_path / "loud", progress=True)
+        told = capsys.readouterr().err
+        run(served, tmp_path / "quiet")
+        assert capsys.readouterr().err == ""
+    last = [part for part in told.split("\r") if part.startswith("graph/users")][-1]
+    assert "45.0/45.0" in last
+    assert re.search(r"\[\d\d:\d\d<\d\d:\d\d, +[\d.]+k? rows/s\]", last)
+
+
+def test_a_key_that_stops_the_run_keeps_what_was_read_and_says_how_to_go_on(tmp_path, monkeypatch):
+    def stop(**options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(collecting, "collect", stop)
+    told = call("collect", "--tenant", "contoso.example", "--out", str(tmp_path))
+    assert told.exit_code == 130
+    assert "the same command goes on" in told.output

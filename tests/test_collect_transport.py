@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import traceback
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,10 @@ from hypothesis import strategies as st
 from flowanalysis.collect import body
 from flowanalysis.collect.clouds import Service, cloud, origin
 from flowanalysis.collect.endpoints import all_endpoints, endpoint, fill
-from flowanalysis.collect.limits import Limits, Malformed, retry_after
-from flowanalysis.collect.transport import Call, Transport, scrub
+from flowanalysis.collect.limits import Limits, Malformed, asked_wait, retry_after
+from flowanalysis.collect.pages import following
+from flowanalysis.collect.transport import Call, Transport, _Unauthorised, scrub
+from flowanalysis.collect.wire import session
 from flowanalysis.errors import CollectError, HonestStop, RefusedRequest, UnknownName
 
 GRAPH = Service("https://graph.microsoft.com", "https://graph.microsoft.com/.default")
@@ -283,3 +287,68 @@ def test_a_token_is_in_no_output_of_a_notebook():
     assert "answered 403" in text
     assert token not in text
     assert "canary-control" in kept(control)
+
+
+def test_proxies_and_certificates_of_the_surroundings_count_for_the_origins_they_name(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:8080")
+    monkeypatch.setenv("NO_PROXY", "graph.microsoft.com")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/bundle.pem")
+    made = session(5.0)
+    near, far = (
+        made.merge_environment_settings(f"https://{host}/x", None, True, None, None)
+        for host in ("graph.microsoft.com", "api.flow.microsoft.com")
+    )
+    assert (near["proxies"], near["verify"], near["stream"]) == ({}, "/bundle.pem", True)
+    assert far["proxies"]["https"] == "http://proxy.example:8080"
+    assert made.trust_env is False, "a .netrc would be read"
+
+
+@pytest.mark.parametrize("closing", ["", '"'])
+def test_a_challenge_is_found_with_and_without_quotation_marks(closing):
+    text = base64.b64encode(b'{"access_token":{}}').decode()
+    assert _Unauthorised("no", f"Bearer error=x, claims={closing}{text}{closing}").claims == text
+    assert _Unauthorised("no", "Bearer error=x").claims is None
+
+
+def test_a_challenge_that_comes_after_a_new_token_is_met_once_more():
+    claims = base64.b64encode(b'{"access_token":{}}').decode()
+    answers = [(401, {}, b""), (401, {"WWW-Authenticate": f'Bearer claims="{claims}"'}, b"")]
+
+    def refuse(tenant, request, handler):
+        if not answers:
+            return None
+        tenant.minimum += 1
+        return answers.pop(0)
+
+    with FakeTenant(clock=FakeClock(), fault=refuse) as served:
+        tokens = FakeTokens()
+        asked = transport(served, tokens)
+        asked.send(Call(f"{served.base('graph')}/v1.0/users", served.cloud.service("graph")))
+    assert tokens.claims == [claims]
+
+
+def test_a_server_s_own_time_is_believed_where_ours_runs_ahead():
+    now = datetime(2026, 10, 31, 12, tzinfo=UTC)
+    date = "Sat, 31 Oct 2026 12:00:30 GMT"
+    assert asked_wait({"Retry-After": date}, now + timedelta(minutes=5)) == 0
+    assert (
+        asked_wait({"Retry-After": date, "Date": format_datetime(now, usegmt=True)}, now + timedelta(minutes=5)) == 30
+    )
+    assert asked_wait({"Retry-After": date, "Date": "Thu, 01 Jan 1970 00:00:00 GMT"}, now) == 30
+    assert asked_wait({"Date": date}, now) is None
+
+
+@given(st.text(max_size=40))
+def test_any_retry_after_is_a_bearable_number_or_none(text):
+    seconds = retry_after(text, datetime(2026, 10, 31, tzinfo=UTC))
+    assert seconds is None or 0 <= seconds <= 10 * 366 * 86_400
+
+
+@given(st.text(max_size=60))
+def test_any_link_is_an_address_or_refused(text):
+    try:
+        target = following({"@odata.nextLink": text}, GRAPH.base + "/v1.0/users")
+        there = None if target is None else origin(target)
+    except RefusedRequest:
+        return
+    assert there is None or there[0] in ("http", "https")

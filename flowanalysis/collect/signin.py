@@ -56,7 +56,6 @@ class SignIn:
     def __init__(self, get: Get, *, unattended: bool) -> None:
         self._get, self.unattended = get, unattended
         self._lock = threading.Lock()
-        self._last: dict[str, str] = {}
         self._warned: set[str] = set()
 
     def __repr__(self) -> str:

@@ -32,10 +32,8 @@ def directory(count: int = 45, groups: int = 0) -> FakeTenant:
 
 
 def run(served: FakeTenant, out: Path, **options) -> Path:
-    options = {"parts": ("graph",), "signin": FakeTokens(), "limits": Limits(broken=3), **options}
-    return collect(
-        tenant="fabrikam.example", out=out, cloud=served.cloud, clock=served.clock, progress=False, **options
-    )
+    options = {"parts": ("graph",), "signin": FakeTokens(), "limits": Limits(broken=3), "progress": False, **options}
+    return collect(tenant="fabrikam.example", out=out, cloud=served.cloud, clock=served.clock, **options)
 
 
 def manifest(folder: Path) -> dict:
