@@ -124,6 +124,38 @@ def test_a_row_that_changed_tells_its_value_and_its_columns(table, row, change, 
     assert told(first, first) == told(second, second) == []
 
 
+@pytest.mark.parametrize(
+    ("table", "row", "expected", "words"),
+    [
+        (
+            "licences",
+            {"identity_id": "ann", "sku_id": "E3"},
+            ("licence", "ann", "E3", None, None),
+            "ann gained licence on E3.",
+        ),
+        (
+            "role_assignments",
+            {"principal_id": "ann", "role_id": "r", "scope": "/", "state": "active"},
+            ("directory_role", "ann", "r", None, "active"),
+            "ann gained directory role on r: nothing → active.",
+        ),
+        (
+            "environment_roles",
+            {"principal_id": "ann", "environment_id": E, "role": "Maker"},
+            ("environment_role", "ann", E, E, "Maker"),
+            "ann gained environment role on env: nothing → Maker.",
+        ),
+        ("connections", CONNECTION, ("connection", "c", None, E, None), "c gained connection."),
+    ],
+)
+def test_a_new_row_tells_its_value_and_no_columns(table, row, expected, words):
+    first, second = state(**{table: []}), state(**{table: [row]})
+    what, subject, thing, environment, value = expected
+    assert told(first, second) == [(what, "gained", subject, thing, environment, None, value, None)]
+    assert told(second, first) == [(what, "lost", subject, thing, environment, value, None, None)]
+    assert sentences(first, second) == [words]
+
+
 def test_a_change_without_another_value_names_the_columns():
     first = state(flows=[FLOW | {"state": "Started", "owner_id": "ann", "display_name": "Orders"}])
     second = state(flows=[FLOW | {"state": "Started", "owner_id": "bo", "display_name": "Sales"}])

@@ -15,7 +15,7 @@ from pathlib import Path
 from mutants import Mutant
 from swap import Changed, forget, in_function, path_of, swap
 
-MOST = 40.0  # seconds of tests tried against one fault
+MOST = 120.0  # seconds of tests tried against one fault
 SAID = os.dup(2)  # children are silent otherwise
 Notes = dict[str, dict]
 
