@@ -136,7 +136,10 @@ select distinct {last("e.value.id")} as connector_id, '{NO_ENVIRONMENT}' as envi
     coalesce({text(f"{DESCRIBED}.displayName")}, {text("e.value.displayName")}) as display_name,
     coalesce({text(f"{DESCRIBED}.tier")}, {text("e.value.tier")}) as tier,
     {flag(f"{DESCRIBED}.isCustomApi")} as is_custom, {text(f"{DESCRIBED}.publisher")} as publisher
-from {DECLARED} where connector_id is not null and coalesce({flag(f"{DESCRIBED}.isCustomApi")}, false) = false
+from (select {{'value': value}} as e from (
+    select distinct {{'id': e.value.id, 'displayName': e.value.displayName, 'tier': e.value.tier,
+        'apiDefinition': e.value.apiDefinition}} as value from {DECLARED}))
+where connector_id is not null and coalesce({flag(f"{DESCRIBED}.isCustomApi")}, false) = false
 order by all
 """
 WITH_REFERENCES = frozenset({"properties.connectionReferences"})
@@ -177,12 +180,15 @@ def _entries(path: str) -> str:
 
 def _parameter(column: str) -> str:
     picked = (f"list_filter(parameters, lambda p: p.k = '{key}')[-1].v" for key in PARAMETERS[column])
-    return f"coalesce({', '.join(picked)})"
+    return f"case when len(parameters) > 0 then coalesce({', '.join(picked)}) end"
 
 
 ADDRESS = f"regexp_replace(regexp_extract({_parameter('server')}, '^[^?#;]*'), '^(.*?://)[^/@]*@', '\\1')"
 STATUSES = f"{SHOWN}.statuses"
-WORST = f"coalesce(list_filter({STATUSES}, lambda x: x.status is distinct from 'Connected')[1], {STATUSES}[1])"
+WORST = (
+    f"case when len({STATUSES}) > 1 then coalesce(list_filter({STATUSES}, "
+    f"lambda x: x.status is distinct from 'Connected')[1], {STATUSES}[1]) else {STATUSES}[1] end"
+)
 MAKER = f"{SHOWN}.createdBy"
 CONNECTIONS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as connection_id,

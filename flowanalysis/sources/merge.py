@@ -111,7 +111,7 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
 def _whole(name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> np.ndarray:
     """Which rows stay when each flow is taken from its best part alone."""
     _, flow = np.unique(codes(both, ["environment_id", "flow_id"]), return_inverse=True)
-    ranked = _Order(name, both, parts, part_of).rows("*")
+    ranked = _Order(name, both, parts, part_of, np.arange(len(both))).rows("*")
     best = np.empty(flow.max() + 1 if len(flow) else 0, dtype=np.int32)
     best[flow[ranked[::-1]]] = part_of[ranked[::-1]]  # the last one written is the best
     return part_of == best[flow]
@@ -160,7 +160,9 @@ def _combine(
     name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray, group: np.ndarray, first: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The best value of every column for each key, and what was told otherwise."""
-    order = _Order(name, both, parts, part_of)
+    several = np.bincount(group)[group] > 1
+    rows = np.flatnonzero(several)  # all others are the best of their key
+    order = _Order(name, both, parts, part_of, rows)
     out, conflicts = {}, []
     key = set(schema.table(name).key)
     for column in both.columns:
@@ -168,8 +170,9 @@ def _combine(
             out[column] = both[column].array.take(first)
             continue
         ranked = order.rows(column)
-        known = ranked[~both[column].isna().to_numpy()[ranked]]
-        best = np.full(len(first), -1, dtype=np.int64)
+        known = ranked[~np.asarray(both[column].array.take(ranked).isna())]
+        best = first.copy()
+        best[group[rows]] = -1
         best[group[known[::-1]]] = known[::-1]  # the last one written is the most trusted
         out[column] = both[column].array.take(best, allow_fill=True)
         others = known[best[group[known]] != known]
@@ -180,15 +183,18 @@ def _combine(
 
 
 class _Order:
-    """Rows from most to least trusted, for each column."""
+    """Some rows from most to least trusted, for each column."""
 
-    def __init__(self, name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> None:
-        self.name, self.parts, self.part_of = name, parts, part_of
+    def __init__(
+        self, name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray, rows: np.ndarray
+    ) -> None:
+        self.name, self.parts, self.part_of, self.places = name, parts, part_of[rows], rows
         seen = np.array([p.observed_at.timestamp() if p.observed_at else -np.inf for p in parts])
-        self._newer = seen[part_of]
-        self._own = np.zeros(len(both), dtype=np.int64)
+        self._newer = seen[self.part_of]
+        self._own = np.zeros(len(rows), dtype=np.int64)
         if name in RECENCY:
-            self._own = both[RECENCY[name]].fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy()
+            told = both[RECENCY[name]].iloc[rows]
+            self._own = told.fillna(pd.Timestamp(0, tz="UTC")).astype("int64").to_numpy()
         self._default: np.ndarray | None = None
 
     def rows(self, column: str) -> np.ndarray:
@@ -198,7 +204,7 @@ class _Order:
             return self._default
         ranks = special if special is not None else trust(self.name, "*")
         rank = np.array([_rank(p, ranks or {}) for p in self.parts], dtype=np.int64)[self.part_of]
-        found = np.lexsort((-self.part_of, -self._own, -self._newer, rank))
+        found = self.places[np.lexsort((-self.part_of, -self._own, -self._newer, rank))]
         if special is None:
             self._default = found
         return found

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
-from flowanalysis.sources.merge import Merged, Part
+from flowanalysis.sources.merge import Merged, Part, codes
 from flowanalysis.sources.values import UNTOLD, among
 
 Frames = dict[str, pd.DataFrame]
 # Names of Dataverse's own accounts, which no person signs in to.
 SYSTEM_NAMES = {"SYSTEM", "INTEGRATION", "# Dynamics365", "MICROSOFT"}
 SYSTEM_IDS = {"system", "00000000-0000-0000-0000-000000000000"}
+NAMED = ["identity_id", "status"]
+STATUS = ["unknown", "purged_or_foreign", "absent", "active", "disabled", "deleted"]
+PLACE = ["environment_id", "flow_id"]
 PERSON_KINDS = {"User": "user", "ServicePrincipal": "service_principal", "Tenant": "tenant"}
 # Where principals stand in other tables: table, column of the id, and the column or the word that tells their kind.
 REFERRED = (
@@ -128,7 +133,7 @@ def _dataverse_users(frames: Frames) -> Frames:
         frame = out.get(table, frames.get(table))
         if frame is None or frame.empty:
             continue
-        found = frame[column].map(names).astype(TEXT)
+        found = _look(frame[column], names)
         changed = {column: found.fillna(frame[column])}
         if column == "creator_id":  # the column says what kind of id stands there
             changed["creator_kind"] = frame["creator_kind"].mask(found.notna(), "ActiveDirectory")
@@ -143,7 +148,7 @@ def _identity_of(users: pd.DataFrame, identities: pd.DataFrame) -> pd.Series:
     names = upns.assign(upn=upns["upn"].str.lower()).drop_duplicates("upn").set_index("upn")["identity_id"]
     found = users["identity_id"]
     for column, known in ((users["application_id"], apps), (users["upn"].str.lower(), names)):
-        found = found.fillna(column.map(known).astype(TEXT))
+        found = found.fillna(_look(column, known))
     return found
 
 
@@ -162,14 +167,22 @@ def _owners(frames: Frames) -> Frames:
 
 def _granted(flows: pd.DataFrame, owners: pd.DataFrame) -> pd.Series:
     """The holder of the role Owner in the flow's permissions; the maker when he is one of several."""
-    held = owners[(owners["role"] == "Owner") & (owners["via"] == "permissions")]
+    held = owners[((owners["role"] == "Owner") & (owners["via"] == "permissions")).fillna(False).to_numpy(bool)]
     if held.empty:
         return pd.Series(pd.NA, index=flows.index, dtype=TEXT)
-    place = ["environment_id", "flow_id"]
-    held = held.merge(flows[[*place, "creator_id"]], on=place, how="left")
-    mine = (held["principal_id"] == held["creator_id"]).fillna(False).astype(bool)
-    ordered = held.assign(other=~mine).sort_values(["other", "principal_id"], kind="stable").drop_duplicates(place)
-    return flows[place].merge(ordered, on=place, how="left")["principal_id"].set_axis(flows.index)
+    key, _ = pd.factorize(codes(pd.concat([flows[PLACE], held[PLACE]], ignore_index=True), PLACE))
+    mine, theirs = key[: len(flows)], key[len(flows) :]
+    alone = np.bincount(theirs)[theirs] == 1
+    holder = np.full(key.max() + 1, -1, dtype=np.int64)
+    holder[theirs[alone]] = np.flatnonzero(alone)
+    several = held[~alone].assign(key=theirs[~alone], row=np.flatnonzero(~alone))
+    asked = np.isin(mine, several["key"])
+    maker = pd.DataFrame({"key": mine[asked], "creator_id": flows["creator_id"].array[asked]}).drop_duplicates("key")
+    several = several.merge(maker, on="key", how="left")
+    other = ~(several["principal_id"] == several["creator_id"]).fillna(False).astype(bool)
+    first = several.assign(other=other).sort_values(["other", "principal_id"], kind="stable").drop_duplicates("key")
+    holder[first["key"]] = first["row"]
+    return pd.Series(held["principal_id"].array.take(holder[mine], allow_fill=True), index=flows.index)
 
 
 def _last_runs(frames: Frames) -> Frames:
@@ -208,7 +221,11 @@ def _roles(frames: Frames) -> Frames:
 
 
 def _look(ids: pd.Series, names: pd.Series) -> pd.Series:
-    return ids.map(names).astype(TEXT)
+    """What each id is called; `names` has each id once."""
+    texts = [pa.array(pd.Series(t, dtype=TEXT).array, pa.large_string()) for t in (ids, names.index, names)]
+    asked, known, told = (t.combine_chunks() if isinstance(t, pa.ChunkedArray) else t for t in texts)
+    found = told.take(pc.index_in(asked, value_set=known, skip_nulls=True))
+    return pd.Series(TEXT.__from_arrow__(found), index=ids.index)
 
 
 def _permissions(frames: Frames) -> Frames:
@@ -269,16 +286,21 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
         return {}
     everyone = pd.concat([known, missing], ignore_index=True) if len(missing) else known
     kind = everyone["kind"].fillna("unknown")
-    told, enabled = everyone["status"], everyone["account_enabled"]
-    absent = ~among(everyone["identity_id"], directory) & kind.isin(listings)
-    status = pd.Series("unknown", index=everyone.index, dtype=TEXT)
-    status = status.mask(absent, "purged_or_foreign")
-    if not bin_seen:
-        status = status.mask(absent & (kind == "user"), "absent")
-    status = status.mask(enabled.fillna(False), "active").mask((~enabled).fillna(False), "disabled")
-    status = status.mask(everyone["deleted_at"].notna(), "deleted").mask(kind == "tenant", "active")
-    status = status.mask(told.notna(), told)
-    status = status.mask(everyone["identity_id"].isin(SYSTEM_IDS), "system")
+    absent = ~among(everyone["identity_id"], directory) & among(kind, pd.Index(sorted(listings)))
+    enabled, told = everyone["account_enabled"], everyone["status"]
+    place = np.zeros(len(everyone), dtype=np.int8)
+    for word, those in (
+        ("purged_or_foreign", absent),
+        ("absent", absent & (kind == "user").to_numpy(bool) & (not bin_seen)),
+        ("active", enabled.fillna(False).to_numpy(bool)),
+        ("disabled", (~enabled).fillna(False).to_numpy(bool)),
+        ("deleted", everyone["deleted_at"].notna().to_numpy()),
+        ("active", (kind == "tenant").to_numpy(bool)),
+    ):
+        place[those] = STATUS.index(word)
+    status = pd.Series(pd.array(STATUS, dtype=TEXT).take(place), index=everyone.index)
+    status = status.mask(told.notna(), told) if told.notna().any() else status
+    status = status.mask(among(everyone["identity_id"], pd.Index(sorted(SYSTEM_IDS))), "system")
     return {"identities": everyone.assign(kind=kind, status=status)}
 
 
@@ -287,11 +309,11 @@ def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
     told = [pd.Series(ids, dtype=TEXT) for ids in (known, _get(frames, "groups")["group_id"], ["", UNTOLD])]
     others = pd.concat(told, ignore_index=True)
     rows = [_dataverse_only(frames)]
-    for table, column, kind in REFERRED:
-        frame = frames.get(table)
-        if frame is None or frame.empty:
-            continue
-        frame = frame[~among(frame[column], others)]
+    tables = [(frames[table], column, kind) for table, column, kind in REFERRED if len(_get(frames, table))]
+    ids = pd.concat([pd.Series([], dtype=TEXT), *(pd.Series(f[c].unique(), dtype=TEXT) for f, c, _ in tables)])
+    unknown = ids[~among(ids, others)]
+    for frame, column, kind in tables:
+        frame = frame[among(frame[column], unknown)]
         words = frame[kind].map(PERSON_KINDS) if not kind.startswith("=") else pd.Series(kind[1:], index=frame.index)
         rows.append(pd.DataFrame({"identity_id": frame[column], "kind": words.astype(TEXT)}))
     if "flows" in frames:
@@ -312,7 +334,8 @@ def _holders(frames: Frames) -> Frames:
     holders = pd.Series(told, dtype=TEXT)
     named = _by_name(holders, people)
     holders = named.fillna(holders)
-    kinds = people.drop_duplicates("identity_id").set_index("identity_id")["kind"]
+    mine = people.loc[among(people["identity_id"], holders), ["identity_id", "kind"]]
+    kinds = mine.drop_duplicates("identity_id").set_index("identity_id")["kind"]
     groups = _get(frames, "groups")["group_id"]
     kind = _look(holders, kinds)
     kind = kind.mask(kind.isna() & among(holders, groups), "group")
@@ -323,17 +346,24 @@ def _holders(frames: Frames) -> Frames:
         changed["principal_id"] = holders.array.take(place)
     if unknown.any():
         found = pd.Series(kind.array.take(place), index=grants.index)
-        changed["principal_kind"] = given.mask(unknown & found.notna().to_numpy(), found)
+        changed["principal_kind"] = (
+            found if unknown.all() and found.notna().all() else given.mask(unknown & found.notna().to_numpy(), found)
+        )
     return {"grants": grants.assign(**changed)}
 
 
 def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
     """The identity whose sign-in name or mail address each holder is; NA for the others."""
-    living = people.sort_values("status", key=lambda s: s != "active", kind="stable")
-    pairs = pd.concat([living[[c, "identity_id"]].set_axis(["name", "identity_id"], axis=1) for c in ("upn", "mail")])
-    pairs = pairs.dropna()
+    pairs = pd.concat(
+        [people[[c, "identity_id", "status"]].set_axis(["name", *NAMED], axis=1) for c in ("upn", "mail")],
+        ignore_index=True,
+    )
     pairs = pairs.assign(name=pairs["name"].str.lower())
-    pairs = pairs[among(pairs["name"], holders)].drop_duplicates("name")
+    pairs = pairs[among(pairs["name"], holders)].dropna(subset=["name", "identity_id"])
+    pairs = pairs.assign(mail=np.asarray(pairs.index >= len(people)))
+    # the sign-in name before the mail address, in each the living before the others
+    living = pairs["status"].ne("active").fillna(True)
+    pairs = pairs.assign(gone=living).sort_values(["mail", "gone"], kind="stable").drop_duplicates("name")
     return _look(holders, pairs.set_index("name")["identity_id"])
 
 
