@@ -252,7 +252,7 @@ def _workbook(draft: Path, frame: Frame) -> dict[str, str]:
     return {"tables.xlsx": "all tables in one workbook"}
 
 
-SHEET = 10_000  # rows of a sheet; the CSV of a number that the summary tells has all
+SHEET = 5_000  # rows of a sheet; the CSV of a number that the summary tells has all
 FIRST_SHEETS = ("findings", "work-list", "coverage", "rules")
 
 

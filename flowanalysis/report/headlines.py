@@ -64,7 +64,7 @@ def headlines(tenant: Tenant, seen: Examination, scope: Scope) -> list[Headline]
     state = dict(zip(seen.answerable["rule"], seen.answerable["answerable"], strict=True))
     answered = {rule for rule, answer in state.items() if answer in ("full", "partly")}
     flows = named(scope(tenant.flows), tenant)[FLOWS] if tenant.has("flows") else None
-    urgent = found[found["severity"].isin(URGENT)] if answered else None
+    urgent = found[found["severity"].isin(URGENT)].drop(columns=["subject_kind", "subject_id"]) if answered else None
     numbers = [Headline("flows", "flows", flows, "01_inventory.html", "")]
     numbers.append(Headline("urgent-findings", "critical and high findings", urgent))
     numbers.append(

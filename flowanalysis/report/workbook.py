@@ -114,14 +114,18 @@ def _plain_values(column: pd.Series) -> list[object]:
     """Python values; times as UTC without a zone, which Excel does not know."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").dt.tz_localize(None)
-    return [None if pd.isna(v) else v for v in column.astype(object)]
+    plain = [None if pd.isna(v) else v for v in column.astype(object)]
+    safe = {v: str(cell(v)) for v in plain if isinstance(v, str)}  # the same few texts stand in many rows
+    return [safe[v] if isinstance(v, str) else v for v in plain]
 
 
 def _write(sheet: Any, row: int, column: int, value: object) -> None:
     """One value by its type, so that nothing is guessed from its text."""
     if value is None:
         return
-    if isinstance(value, bool):
+    if isinstance(value, str):
+        sheet.write_string(row, column, value)
+    elif isinstance(value, bool):
         sheet.write_boolean(row, column, value)
     elif isinstance(value, (int, float)) and abs(value) < 2**53:
         sheet.write_number(row, column, value)
