@@ -69,6 +69,46 @@ def row_of(matrix: Matrix) -> np.ndarray:
     return np.repeat(np.arange(matrix.shape[0], dtype=np.int32), np.diff(matrix.indptr))
 
 
+def row_sums(matrix: Matrix, value: np.ndarray) -> np.ndarray:
+    """Sum of a number for each entry, by row.
+
+    Examples
+    --------
+    >>> row_sums(relation(np.array([0, 2, 2]), np.array([0, 0, 1]), 1, (3, 2)), np.array([True, True, True])).tolist()
+    [1, 0, 2]
+    """
+    kind = np.float64 if value.dtype.kind == "f" else np.int64
+    some = np.diff(matrix.indptr) > 0
+    totals = np.zeros(matrix.shape[0], kind)
+    if some.any():  # rows without entries lie between no two sums
+        totals[some] = np.add.reduceat(value, matrix.indptr[:-1][some], dtype=kind)
+    return totals
+
+
+def places_of(matrix: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Where single pairs lie among the entries; -1 for pairs that the matrix lacks, and for rows of -1.
+
+    All pairs halve their rows at once, so that the matrix itself is never gone through.
+
+    Examples
+    --------
+    >>> matrix = relation(np.array([0, 0, 1]), np.array([0, 2, 1]), 1, (2, 3))
+    >>> places_of(matrix, np.array([0, 1]), np.array([2, 0])).tolist()
+    [1, -1]
+    """
+    row = np.asarray(row)
+    low, high = matrix.indptr[row].astype(np.int64), matrix.indptr[row + 1].astype(np.int64)
+    low[row < 0] = high[row < 0] = 0
+    end = high.copy()
+    for _ in range(int((high - low).max(initial=0)).bit_length()):
+        middle = (low + high) >> 1
+        less = matrix.indices[np.minimum(middle, max(matrix.nnz - 1, 0))] < column
+        low, high = np.where(less & (middle < high), middle + 1, low), np.where(less, high, middle)
+    found = low < end
+    found[found] = matrix.indices[low[found]] == column[found]
+    return np.where(found, low, -1)
+
+
 def at_least(matrix: Matrix, level: int) -> Matrix:
     """The entries of at least this value."""
     kept = matrix.data >= level

@@ -10,11 +10,20 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from pandas.api.types import union_categoricals
 
 from flowanalysis import matrices
 from flowanalysis.analysis.paths import explain
-from flowanalysis.analysis.reach import Reach, constant, covered, level_names, main_reach, reach, resource_kinds, who
+from flowanalysis.analysis.reach import (
+    Reach,
+    blank,
+    constant,
+    covered,
+    level_names,
+    main_reach,
+    reach,
+    resource_kinds,
+    who,
+)
 from flowanalysis.codes import SHARE_ROLES, ranks
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
@@ -85,7 +94,7 @@ def effective_permissions(
         found = main_reach(tenant)
     rows = _stack([*other_rows(tenant, found), grant_rows(tenant, found)])
     write = len(rows) <= PATH_LIMIT if paths is None else paths
-    rows["path"] = explain(tenant, found, rows) if write else pd.array([pd.NA] * len(rows), dtype=TEXT)
+    rows["path"] = explain(tenant, found, rows) if write else blank(len(rows))
     return covered(rows, tenant, TABLES)
 
 
@@ -112,14 +121,12 @@ def grant_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:
 
 def own(tenant: Tenant, found: Reach) -> np.ndarray:
     """For each entry of the levels: the identity holds it itself, at that very level."""
-    direct = tenant.codes.granted[found.principals]
-    places, counts = matrices.spans(direct, np.arange(direct.shape[0]))
-    width = max(direct.shape[1], 1)
-    keys = matrices.row_of(found.levels).astype(np.int64) * width + found.levels.indices
-    wanted = np.repeat(np.arange(direct.shape[0], dtype=np.int64), counts) * width + direct.indices[places]
-    spots = np.searchsorted(keys, wanted)
+    granted = tenant.codes.granted
+    places, counts = matrices.spans(granted, found.principals)
+    row = np.repeat(np.arange(len(found.principals)), counts)
+    spots = matrices.places_of(found.levels, row, granted.indices[places])
     flags = np.zeros(found.levels.nnz, bool)
-    flags[spots[found.levels.data[spots] == direct.data[places]]] = True
+    flags[spots[found.levels.data[spots] == granted.data[places]]] = True
     return flags
 
 
@@ -174,7 +181,7 @@ def _held(
     direct = holders == found.principals[row]
     frame = pd.DataFrame(
         {
-            "identity_id": pd.Series(tenant.codes.principals.text(found.principals[row])),
+            "identity_id": tenant.codes.principals.category(found.principals[row]),
             "kind": pd.array([kind] * len(row), dtype=TEXT),
             "resource_id": target.iloc[at].array,
             "resource_kind": pd.array([kind.partition("_")[0]] * len(row), dtype=TEXT),
@@ -199,17 +206,19 @@ def held_by(tenant: Tenant, found: Reach, holder: pd.Series) -> tuple[np.ndarray
 
 def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Frames one under the other, each column one categorical; each part is sorted already, kinds in order."""
-    columns = {}
-    for name in COLUMNS[:-1]:
-        arrays = [part[name].array for part in parts]
-        if name == "level":
-            columns[name] = level_names(np.concatenate([a.codes for a in arrays]))
-        else:
-            columns[name] = union_categoricals([_categorical(array) for array in arrays])
-    return pd.DataFrame(columns)
+    columns = {name: _joined([part[name].array for part in parts]) for name in COLUMNS[:-1]}
+    return pd.DataFrame(columns | {"level": columns["level"].as_ordered()})
 
 
-def _categorical(array: pd.api.extensions.ExtensionArray) -> pd.Categorical:
-    if isinstance(array, pd.Categorical):
-        return array.as_unordered()
-    return pd.Categorical(pd.Series(array, dtype=TEXT))
+def _joined(arrays: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
+    """Columns as one categorical: the codes of the longest stay as they are, what only others say comes after it."""
+    parts = [a if isinstance(a, pd.Categorical) else pd.Categorical(pd.Series(a, dtype=TEXT)) for a in arrays]
+    most = known = max(parts, key=len).categories
+    codes = []
+    for part in parts:
+        places = part.codes
+        if part.categories is not most:
+            known = known.append(part.categories[known.get_indexer(part.categories) < 0])
+            places = np.append(known.get_indexer(part.categories), -1)[places]
+        codes.append(places)
+    return pd.Categorical.from_codes(np.concatenate(codes), categories=known)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.analysis.counting import meet, row_sums, united
+from flowanalysis.analysis.counting import COVERED, COVERED_WRITE, meet, united
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import labels
@@ -29,7 +29,7 @@ from flowanalysis.analysis.reach import (
     who,
 )
 from flowanalysis.codes import pair
-from flowanalysis.matrices import Matrix
+from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -71,12 +71,6 @@ def blast_radius(tenant: Tenant, *, by: str = "flow") -> pd.DataFrame:
     return covered(rows, tenant, TABLES, essential=ESSENTIAL)
 
 
-@kept
-def writable(tenant: Tenant) -> Matrix:
-    """Levels of the main reach of write or more."""
-    return matrices.at_least(main_reach(tenant).levels, WRITE)
-
-
 def rows_in(found: Reach, sets: Matrix) -> Matrix:
     """Sets of principals as sets of rows of a reach; every member must have one."""
     # Places ascend with codes, so that rows stay sorted.
@@ -109,8 +103,7 @@ def _by_flow(tenant: Tenant) -> pd.DataFrame:
     unknown = np.bincount(codes.flows.codes(pair(blind, "flow_id")), minlength=len(codes.flows))
     flow = np.flatnonzero((np.diff(codes.runs_as.indptr) > 0) | (unknown > 0))
     sets = rows_in(found, codes.runs_as[flow])
-    total, weight = united(found.levels, sets, weights(tenant))
-    write, _ = united(writable(tenant), sets, weights(tenant))
+    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE)
     largest, size = _largest(found, sets)
     names = dict(zip(("environment_id", "flow_id"), flow_texts(tenant, flow), strict=True))
     shown = tenant.flows["display_name"].set_axis(codes.flows.codes(pair(tenant.flows, "flow_id")))
@@ -155,8 +148,7 @@ def _by_identity(tenant: Tenant) -> pd.DataFrame:
     accounts = (matrices.ones(accounts) + matrices.ones(own)).tocsr()
     accounts.sort_indices()
     sets = rows_in(found, accounts)
-    total, weight = united(found.levels, sets, weights(tenant))
-    write, _ = united(writable(tenant), sets, weights(tenant))
+    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE)
     size = np.diff(found.levels.indptr)
     frame = pd.DataFrame(
         {
@@ -235,13 +227,13 @@ def _editor_pairs(tenant: Tenant) -> tuple[np.ndarray, ...]:
 def _gains(found: Reach, editor: np.ndarray, account: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     """Resources on which the account's level is higher: all, those it may write, their weight."""
     levels, mine, theirs = found.levels, found.place[editor], found.place[account]
-    heavy = weight[levels.indices]
-    total = np.diff(levels.indptr)[theirs] - meet(levels, mine, theirs, lambda e, a, _: e >= a)
-    written = row_sums(levels, levels.data >= WRITE)[theirs]
-    written = written - meet(levels, mine, theirs, lambda e, a, _: (e >= a) & (a >= WRITE))
+    same, same_write = meet(levels, mine, theirs, COVERED, COVERED_WRITE)
+    total = np.diff(levels.indptr)[theirs] - same
+    written = row_sums(levels, levels.data >= WRITE)[theirs] - same_write
     if (weight == 1).all():
         return total, written, total
-    left = row_sums(levels, heavy)[theirs] - meet(levels, mine, theirs, lambda e, a, column: (e >= a) * weight[column])
+    heavy = row_sums(levels, weight[levels.indices])[theirs]
+    left = heavy - meet(levels, mine, theirs, COVERED, weight=weight)[0]
     return total, written, np.where(total > 0, left, 0.0)
 
 

@@ -7,27 +7,29 @@ entries of the smaller ones are looked up in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.matrices import Matrix
+from flowanalysis.analysis import kernels
+from flowanalysis.matrices import Matrix, row_sums
 
 WORK = 1 << 18  # entries handled at a time: enough to forget the loop, few enough to stay in the cache
 LINES = 64  # dense lines held at a time
-Value = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # (large level, small level, column) -> number
+LEVEL = np.arange(5)
+# What two levels on one resource count: tables [level of the first row, level of the second].
+COMMON = np.minimum.outer(LEVEL, LEVEL).astype(float)  # levels that both have
+BOTH = (COMMON > 0).astype(float)  # both have some
+COVERED = BOTH * (LEVEL[:, None] >= LEVEL)  # the first holds what the second does
+COVERED_WRITE = COVERED * (LEVEL >= 2)  # and the second may write
 
 
-def row_sums(matrix: Matrix, value: np.ndarray) -> np.ndarray:
-    """Sum of a number for each entry, by row."""
-    totals = np.concatenate([[0], np.cumsum(value)])
-    return totals[matrix.indptr[1:]] - totals[matrix.indptr[:-1]]
-
-
-def meet(matrix: Matrix, first: np.ndarray, second: np.ndarray, value: Value) -> np.ndarray:
-    """For each pair of rows, the sum of `value` over the columns that both have.
+def meet(
+    matrix: Matrix, first: np.ndarray, second: np.ndarray, *tables: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
+    """For each pair of rows, sums of numbers over the columns that both have.
 
     Parameters
     ----------
@@ -35,44 +37,70 @@ def meet(matrix: Matrix, first: np.ndarray, second: np.ndarray, value: Value) ->
         Levels.
     first, second : ndarray of int
         Rows of the pairs.
-    value : function
-        Takes levels of the first row, levels of the second row and columns, gives numbers.
+    *tables : ndarray, 5 x 5
+        What a level of the first row and a level of the second count.
+    weight : ndarray of float, one for each column, optional
+        Each number times the weight of its column.
 
     Returns
     -------
-    ndarray of float, one for each pair
+    ndarray of float, tables x pairs
 
     Examples
     --------
     >>> levels = matrices.relation(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([1, 2, 3]), (2, 2))
-    >>> meet(levels, np.array([0]), np.array([1]), lambda a, b, column: np.minimum(a, b)).tolist()
-    [2.0]
+    >>> meet(levels, np.array([0]), np.array([1]), COMMON, COVERED).tolist()
+    [[2.0], [0.0]]
     """
     sizes = np.diff(matrix.indptr)
     swap = sizes[first] < sizes[second]
-    result = np.zeros(len(first))
-    result[~swap] = _meet(matrix, first[~swap], second[~swap], value)
-    result[swap] = _meet(matrix, second[swap], first[swap], lambda large, small, column: value(small, large, column))
-    return result
-
-
-def _meet(matrix: Matrix, large: np.ndarray, small: np.ndarray, value: Value) -> np.ndarray:
-    result = np.zeros(len(large))
+    large, small = np.where(swap, second, first), np.where(swap, first, second)
+    sums, both = np.zeros((len(tables), len(first))), np.array(tables)
     order = np.argsort(large, kind="stable")
+    walk = _walked if kernels.worth(sizes[small].sum()) else _looked_up
+    for turned, table in ((False, both), (True, both.transpose(0, 2, 1).copy())):
+        mine = order[swap[order] == turned]
+        sums[:, mine] = walk(matrix, large[mine], small[mine], table, weight)
+    return sums
+
+
+def _walked(
+    matrix: Matrix, large: np.ndarray, small: np.ndarray, tables: np.ndarray, weight: np.ndarray | None
+) -> np.ndarray:
+    """Pairs sorted by the large row, by the compiled loop."""
+    heavy = np.ones(matrix.shape[1]) if weight is None else weight
+    loop, parts = kernels.compiled(kernels.along), (matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
+
+    def some(pairs: slice) -> np.ndarray:
+        sums = np.zeros((len(tables), pairs.stop - pairs.start))
+        loop(large[pairs], small[pairs], *parts, tables, heavy, sums)
+        return sums
+
+    found = kernels.spread(np.diff(matrix.indptr)[small] + 1, some)
+    return np.concatenate(found, axis=1) if found else np.zeros((len(tables), 0))
+
+
+def _looked_up(
+    matrix: Matrix, large: np.ndarray, small: np.ndarray, tables: np.ndarray, weight: np.ndarray | None
+) -> np.ndarray:
+    """Pairs sorted by the large row, some at a time."""
+    result = np.zeros((len(tables), len(large)))
     lines = np.zeros((LINES, matrix.shape[1]), matrix.data.dtype)
-    for block in _blocks(matrix, large[order], small[order]):
-        at = order[block]
-        rows, line = np.unique(large[at], return_inverse=True)
+    for block in _blocks(matrix, large, small):
+        rows, line = np.unique(large[block], return_inverse=True)
         filled, counts = matrices.spans(matrix, rows)
-        lines[np.repeat(np.arange(len(rows)), counts), matrix.indices[filled]] = matrix.data[filled]
-        places, lengths = matrices.spans(matrix, small[at])
+        at = np.repeat(np.arange(len(rows)), counts), matrix.indices[filled]
+        lines[at] = matrix.data[filled]
+        places, lengths = matrices.spans(matrix, small[block])
         column = matrix.indices[places]
         level = lines[np.repeat(line, lengths), column]
+        lines[at] = 0
         both = np.flatnonzero(level)
-        numbers = value(level[both], matrix.data[places[both]], column[both])
-        owner = np.repeat(np.arange(len(at)), lengths)[both]
-        result[at] = np.bincount(owner, weights=numbers, minlength=len(at))
-        lines[np.repeat(np.arange(len(rows)), counts), matrix.indices[filled]] = 0
+        owner, size = np.repeat(np.arange(len(lengths)), lengths)[both], len(lengths)
+        heavy = 1.0 if weight is None else weight[column[both]]
+        for sums, table in zip(result, tables, strict=True):
+            numbers = table[level[both], matrix.data[places[both]]] * heavy
+            sums[block] = np.bincount(owner, weights=numbers, minlength=size)
     return result
 
 
@@ -92,27 +120,42 @@ def _blocks(matrix: Matrix, large: np.ndarray, small: np.ndarray) -> Iterator[sl
         start = int(stop)
 
 
-def united(matrix: Matrix, sets: Matrix, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each set of rows, how many columns some row of it has, and their weight.
+def united(
+    matrix: Matrix, sets: Matrix, weight: np.ndarray, *, least: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each set of rows, how many columns some row of it has, how many at a level of note, and their weight.
 
     Parameters
     ----------
     matrix : matrix, rows x columns
-        What each row has.
+        Levels.
     sets : matrix, sets x rows
         Which rows are in a set.
     weight : ndarray of float, one for each column
+    least : int
+        Columns on which some row has this level or more are counted by themselves.
 
     Returns
     -------
-    tuple of two ndarrays, one number for each set
-        Columns, weight.
+    tuple of three ndarrays, one number for each set
+        Columns, columns of the level, weight of all columns.
     """
     which, first = distinct(sets)
-    places, sizes = matrices.spans(sets, first)
-    members, bounds = sets.indices[places], matrices.starts(sizes)
-    counts, weights = _united(matrix, members, bounds, weight)
-    return counts[which], weights[which]
+    places, size = matrices.spans(sets, first)
+    sizes = np.diff(matrix.indptr)
+    group = np.repeat(np.arange(len(first)), size)
+    members = sets.indices[places]
+    order = np.lexsort((members, -sizes[members], group))
+    members, bounds = members[order], matrices.starts(size)
+    some = size > 0
+    head = members[bounds[:-1][some]]
+    counts, weights = np.zeros((2, len(size)), np.int64), np.zeros(len(size))
+    counts[:, some] = sizes[head], row_sums(matrix, matrix.data >= least)[head]
+    weights[some] = row_sums(matrix, weight[matrix.indices])[head]
+    beyond = _walked_sets if kernels.worth(sizes[members].sum() - sizes[head].sum()) else _looked_up_sets
+    more, heavier = beyond(matrix, members, bounds, least, weight)
+    counts, weights = counts + more, weights + heavier
+    return counts[0][which], counts[1][which], weights[which]
 
 
 def distinct(sets: Matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -124,38 +167,58 @@ def distinct(sets: Matrix) -> tuple[np.ndarray, np.ndarray]:
     >>> [part.tolist() for part in distinct(sets)]
     [[0, 1, 0], [0, 1]]
     """
-    sizes = np.diff(sets.indptr).astype(np.int64)
-    which = sizes.copy()  # a number for each prefix of members; sets of different sizes never meet
-    free, width = int(sizes.max(initial=0)) + 1, sets.shape[1]
-    more = np.arange(len(sizes))
-    for step in range(free - 1):
-        more = more[sizes[more] > step]
-        number, known = pd.factorize(which[more] * width + sets.indices[sets.indptr[more] + step])
-        which[more] = number + free
-        free += len(known)
-    first, which = np.unique(which, return_index=True, return_inverse=True)[1:]
-    return which, first
+    seed = 0
+    while True:  # rows are taken for equal by a random number for each column, and then compared
+        lot = np.random.default_rng(seed).integers(0, 1 << 62, sets.shape[1])
+        sums = row_sums(sets, lot[sets.indices])
+        which, known = pd.factorize(sums)
+        first = np.full(len(known), len(sums))
+        np.minimum.at(first, which, np.arange(len(sums)))
+        if _alike(sets, np.arange(len(sums)), first[which]):
+            return which, first
+        seed += 1
 
 
-def _united(
-    matrix: Matrix, members: np.ndarray, bounds: np.ndarray, weight: np.ndarray
+def _alike(sets: Matrix, rows: np.ndarray, others: np.ndarray) -> bool:
+    """Each row has the same columns as another one."""
+    rows, others = rows[rows != others], others[rows != others]
+    if (np.diff(sets.indptr)[rows] != np.diff(sets.indptr)[others]).any():
+        return False
+    mine, theirs = matrices.spans(sets, rows)[0], matrices.spans(sets, others)[0]
+    return np.array_equal(sets.indices[mine], sets.indices[theirs])
+
+
+def _walked_sets(
+    matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    sizes, own_weight = np.diff(matrix.indptr), row_sums(matrix, weight[matrix.indices])
-    counts, weights = np.zeros(len(bounds) - 1, np.int64), np.zeros(len(bounds) - 1)
-    if not len(members):
-        return counts, weights
-    group = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    order = np.lexsort((members, -sizes[members], group))
-    head = bounds[:-1][np.diff(bounds) > 0]
-    largest = np.full(len(bounds) - 1, -1)
-    largest[group[order[head]]] = members[order[head]]
-    full = largest >= 0
-    counts[full], weights[full] = sizes[largest[full]], own_weight[largest[full]]
+    """What each set, its largest row first, has beyond that row: columns, columns of the level; weight."""
+    counts, weights = np.zeros((2, len(bounds) - 1), np.int64), np.zeros(len(bounds) - 1)
+    several = np.flatnonzero(np.diff(bounds) > 1)
+    several = several[np.argsort(members[bounds[several]], kind="stable")]
+    walked = matrices.starts(np.diff(matrix.indptr)[members])
+    loop, parts = kernels.compiled(kernels.union), (matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
+    kernels.spread(
+        walked[bounds[several + 1]] - walked[bounds[several] + 1],
+        lambda some: loop(several[some], bounds, members, *parts, least, weight, counts, weights),
+    )
+    return counts, weights
+
+
+def _looked_up_sets(
+    matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same, some sets at a time."""
+    size = np.diff(bounds)
+    counts, weights = np.zeros((2, len(size)), np.int64), np.zeros(len(size))
+    group = np.repeat(np.arange(len(size)), size)
     rest = np.ones(len(members), bool)
-    rest[order[head]] = False
-    for part, more, heavier in _beyond(matrix, largest[group[rest]], members[rest], group[rest], weight):
-        np.add.at(counts, part, more)
-        np.add.at(weights, part, heavier)
+    rest[bounds[:-1][size > 0]] = False
+    large, small, group = members[bounds[group[rest]]], members[rest], group[rest]
+    for part, more, heavier in _beyond(matrix, large, small, group, weight):
+        counts[0, part] += more
+        weights[part] += heavier
+    for part, more, _ in _beyond(matrices.at_least(matrix, least), large, small, group, weight):
+        counts[1, part] += more
     return counts, weights
 
 

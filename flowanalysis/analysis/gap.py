@@ -177,14 +177,9 @@ def needed_inside(tenant: Tenant, needed: Demand) -> Matrix:
 
 def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
     """The values at the entries of another matrix of that shape; 0 where there is none."""
-    width = max(entries.shape[1], 1)
-    keys = matrices.row_of(entries).astype(np.int64) * width + entries.indices
-    wanted = matrices.row_of(values).astype(np.int64) * width + values.indices
-    spots = np.searchsorted(keys, wanted)
-    spots[spots == len(keys)] = 0
-    same = keys[spots] == wanted if len(keys) else np.zeros(len(wanted), bool)
+    spots = matrices.places_of(entries, matrices.row_of(values), values.indices)
     result = np.zeros(entries.nnz, values.data.dtype)
-    result[spots[same]] = values.data[same]
+    result[spots[spots >= 0]] = values.data[spots >= 0]
     return result
 
 
@@ -255,13 +250,10 @@ def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -
 
 def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray:
     """Values of single places of a matrix; 0 where there is none, or where row is -1."""
-    width = max(levels.shape[1], 1)
-    keys = matrices.row_of(levels).astype(np.int64) * width + levels.indices
-    wanted = row.astype(np.int64) * width + column
-    spots = np.searchsorted(keys, wanted)
-    spots[spots == len(keys)] = 0
-    same = (keys[spots] == wanted) & (row >= 0) if len(keys) else np.zeros(len(row), bool)
-    return np.where(same, levels.data[spots] if len(keys) else 0, 0).astype(np.int8)
+    spots = matrices.places_of(levels, row, column)
+    values = np.zeros(len(spots), np.int8)
+    values[spots >= 0] = levels.data[spots[spots >= 0]]
+    return values
 
 
 def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.analysis.counting import distinct, meet, row_sums
+from flowanalysis.analysis import kernels
+from flowanalysis.analysis.counting import BOTH, COMMON, distinct, meet
 from flowanalysis.analysis.gap import rows_of
 from flowanalysis.analysis.reach import Reach, covered, main_reach, reach, weights, who
-from flowanalysis.matrices import Matrix
+from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -25,6 +26,9 @@ TABLES = {
     "memberships": "rights through groups are not seen",
     "connections": "the accounts behind flows are not known",
 }
+
+
+MEETINGS = 20_000_000  # of rows in a token, held at a time
 
 
 def permission_overlap(
@@ -86,11 +90,13 @@ def _subjects(tenant: Tenant, identities: str | Iterable[str] | None, *, everyon
 
 def nested(levels: Matrix) -> Matrix:
     """Rights as a set: each entry of level n becomes n columns, so that a higher level holds the lower ones."""
-    copies = levels.data.astype(np.int64)
-    step = np.arange(int(copies.sum())) - np.repeat(np.cumsum(copies) - copies, copies)
-    columns = np.repeat(levels.indices.astype(np.int64) * 4, copies) + step
-    bounds = matrices.starts(copies)[levels.indptr]
+    copies = levels.data
+    ends = np.cumsum(copies, dtype=np.int64)
     shape = (levels.shape[0], levels.shape[1] * 4)
+    kind = np.int32 if max(shape[1], ends[-1] if len(ends) else 0) < 2**31 else np.int64
+    first = levels.indices.astype(kind) * 4 - (ends - copies).astype(kind)
+    columns = np.repeat(first, copies) + np.arange(ends[-1] if len(ends) else 0, dtype=kind)
+    bounds = np.append(0, ends)[levels.indptr]
     return matrices.trusted(np.ones(len(columns), np.int8), columns, bounds, shape)
 
 
@@ -112,10 +118,10 @@ def sharing_pairs(levels: Matrix, weight: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _shared(levels: Matrix, first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What pairs of rows share, and its weight."""
-    shared = meet(levels, first, second, lambda a, b, _: np.minimum(a, b))
+    shared = meet(levels, first, second, COMMON)[0]
     if (weight == 1).all():
         return shared, shared
-    return shared, meet(levels, first, second, lambda a, b, column: np.minimum(a, b) * weight[column])
+    return shared, meet(levels, first, second, COMMON, weight=weight)[0]
 
 
 def similar_pairs(levels: Matrix, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -129,37 +135,68 @@ def similar_pairs(levels: Matrix, threshold: float) -> tuple[np.ndarray, np.ndar
     """
     rights = nested(levels)
     which, first_of = distinct(rights)
-    kept_rows = rights[first_of]
-    size = np.diff(kept_rows.indptr)
-    a, b = _candidates(*_prefixes(kept_rows, threshold), size, threshold)
-    shared = meet(kept_rows, a, b, lambda x, y, column: np.ones(len(column)))
-    close = shared >= threshold * (size[a] + size[b] - shared) - 1e-9
-    return _copies(which, a[close], b[close], size[which] > 0)
-
-
-def _prefixes(matrix: Matrix, threshold: float) -> tuple[Matrix, np.ndarray]:
-    """The rarest columns of each row, as many as the threshold asks for, and the rank of the last of them."""
-    rank = np.empty(matrix.shape[1], np.int64)
-    rank[np.argsort(np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")] = np.arange(matrix.shape[1])
-    row = matrices.row_of(matrix)
-    keys = np.sort(row.astype(np.int64) * max(matrix.shape[1], 1) + rank[matrix.indices])
-    size = np.diff(matrix.indptr).astype(np.int64)
+    size = np.diff(rights.indptr)
+    order = np.argsort(size[first_of], kind="stable")  # rows by size, as the compiled loop asks for
+    tokens = _rare_first(rights[first_of[order]])
+    size = np.diff(tokens.indptr)
     length = np.where(size > 0, size - np.ceil(threshold * size - 1e-9).astype(np.int64) + 1, 0)
-    place = np.arange(len(keys)) - np.repeat(matrix.indptr[:-1], size)
-    early = place < np.repeat(length, size)
-    columns = keys[early] % max(matrix.shape[1], 1)
+    prefix = _prefixes(tokens, length)
+    walks = row_sums(prefix, np.bincount(prefix.indices, minlength=prefix.shape[1])[prefix.indices])
+    find = _walked_pairs if kernels.worth(walks.sum()) else _looked_up_pairs
+    a, b = find(tokens, prefix, walks, threshold)
+    return _copies(which, order[a], order[b], np.diff(rights.indptr) > 0)
+
+
+def _rare_first(matrix: Matrix) -> Matrix:
+    """Rows with their columns as ranks from rare to common, ascending."""
+    rank = np.empty(matrix.shape[1], np.int32)
+    rank[np.argsort(np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")] = np.arange(matrix.shape[1])
+    ranked = matrices.trusted(matrix.data, rank[matrix.indices], matrix.indptr, matrix.shape)
+    return ranked.T.tocsr().T.tocsr()  # turned around twice: in order, and sooner than by sorting
+
+
+def _prefixes(tokens: Matrix, length: np.ndarray) -> Matrix:
+    """The first so many tokens of each row; the values tell their places."""
     bounds = matrices.starts(length)
-    last = np.append(columns, -1)[np.where(length > 0, bounds[1:] - 1, -1)]
-    return matrices.trusted(np.ones(len(columns), np.int32), columns, bounds, matrix.shape), last
+    place = np.arange(bounds[-1]) - np.repeat(bounds[:-1], length)
+    early = np.repeat(tokens.indptr[:-1], length) + place
+    return matrices.trusted(place.astype(np.int32), tokens.indices[early], bounds, tokens.shape)
 
 
-def _candidates(prefix: Matrix, last: np.ndarray, size: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+def _walked_pairs(tokens: Matrix, prefix: Matrix, walks: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Similar pairs of rows that ascend by size, by the compiled loop."""
+    size = np.diff(tokens.indptr)
+    low = np.searchsorted(size, threshold * size - 1e-9)
+    index = prefix.T.tocsr()
+    parts = (tokens.indptr, tokens.indices, np.diff(prefix.indptr), low, index.indptr, index.indices, index.data)
+    find, confirm = kernels.compiled(kernels.near), kernels.compiled(kernels.confirmed)
+
+    def some(rows: slice) -> np.ndarray:
+        pairs = find(rows.start, rows.stop, *parts, threshold)
+        return pairs[:2, confirm(pairs, *parts[:3], threshold)]
+
+    found = kernels.spread(walks + size, some, most=MEETINGS)
+    return tuple(np.concatenate(found, axis=1))
+
+
+def _looked_up_pairs(
+    tokens: Matrix, prefix: Matrix, walks: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same by products of prefixes, and a count of what the pairs that are left share."""
+    size, length = np.diff(tokens.indptr), np.diff(prefix.indptr)
+    last = np.append(prefix.indices, -1)[np.where(length > 0, prefix.indptr[1:] - 1, -1)]
+    a, b = _candidates(matrices.ones(prefix, np.int32), last, walks, size, threshold)
+    shared = meet(tokens, a, b, BOTH)[0]
+    close = shared >= threshold * (size[a] + size[b] - shared) - 1e-9
+    return a[close], b[close]
+
+
+def _candidates(
+    prefix: Matrix, last: np.ndarray, walks: np.ndarray, size: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Pairs that share a column of their prefixes and are alike in size; in chunks, since most pairs fall away."""
     turned = prefix.T.tocsr()
-    reach_of = np.bincount(
-        matrices.row_of(prefix), weights=np.diff(turned.indptr)[prefix.indices], minlength=prefix.shape[0]
-    )
-    chunk = (np.cumsum(reach_of) // 20_000_000).astype(np.int64)
+    chunk = np.cumsum(walks) // MEETINGS
     left = size - np.diff(prefix.indptr)
     found = []
     for part in np.unique(chunk):

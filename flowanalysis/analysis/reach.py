@@ -14,9 +14,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flowanalysis import matrices
-from flowanalysis.codes import LEVELS, OWNER_ROLES, Codes
+from flowanalysis.analysis import kernels
+from flowanalysis.codes import LEVELS, OWNER_ROLES, Codes, Names
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import TEXT
@@ -69,7 +71,9 @@ def reach(codes: Codes, principals: np.ndarray) -> Reach:
     ways = matrices.reached(begin, codes.member)
     place = np.full(shape[1], -1, np.int32)
     place[principals] = np.arange(shape[0], dtype=np.int32)
-    return Reach(principals, ways, matrices.strongest(ways, codes.granted), place)
+    work = np.diff(codes.granted.indptr)[ways.indices].sum()
+    strongest = kernels.strongest if kernels.worth(work) else matrices.strongest
+    return Reach(principals, ways, strongest(ways, codes.granted), place)
 
 
 def accounts(codes: Codes) -> np.ndarray:
@@ -102,17 +106,18 @@ def weights(tenant: Tenant) -> np.ndarray:
 @kept
 def resource_kinds(tenant: Tenant) -> pd.Categorical:
     """Kind of each resource by code: as the resources table tells, else grants, else needs; NA when none does."""
-    kinds = pd.Series(pd.NA, index=range(len(tenant.codes.resources)), dtype=TEXT)
-    for table, key, kind in (
-        ("needs", "resource", "resource_kind"),
-        ("grants", "resource_id", "resource_kind"),
-        ("resources", "resource_id", "kind"),
-    ):
+    tables = (("needs", "resource", "resource_kind"), ("grants", "resource_id", "resource_kind"))
+    told = [tenant[t][[key, kind]].set_axis(["key", "kind"], axis=1) for t, key, kind in tables]
+    told.append(tenant.resources[["resource_id", "kind"]].set_axis(["key", "kind"], axis=1))
+    names = Names.of(frame["kind"] for frame in told)
+    kinds = np.full(len(tenant.codes.resources) + 1, -1, np.int32)
+    for frame in told:
+        codes, kind = tenant.codes.resources.codes(frame["key"]), names.codes(frame["kind"])
         # One of several kinds of a resource must win, the same whatever the order of rows: the first by name.
-        rows = tenant[table][[key, kind]].dropna().drop_duplicates().sort_values([key, kind]).drop_duplicates(key)
-        codes = tenant.codes.resources.codes(rows[key])
-        kinds.iloc[codes[codes >= 0]] = rows.loc[codes >= 0, kind].array
-    return pd.Categorical(kinds)
+        first = np.full(len(kinds), len(names), np.int32)
+        np.minimum.at(first, codes[kind >= 0], kind[kind >= 0])
+        kinds = np.where(first < len(names), first, kinds)
+    return names.category(kinds[:-1]).remove_unused_categories()
 
 
 def level_names(levels: np.ndarray) -> pd.Categorical:
@@ -180,6 +185,13 @@ def covered(
         "notes": [f"{t} not collected: {tables[t]}" for t in missing],
     }
     return frame
+
+
+def blank(size: int) -> pd.api.extensions.ExtensionArray:
+    """A column of text that says nothing, in no memory to speak of."""
+    piece = pa.nulls(min(size, 1 << 16), pa.large_string())
+    pieces = [piece] * (size >> 16) + [piece.slice(0, size & 0xFFFF)]
+    return TEXT.__from_arrow__(pa.chunked_array(pieces))
 
 
 def tidy(columns: Mapping[str, object], *, by: Iterable[str] = ()) -> pd.DataFrame:
