@@ -72,13 +72,6 @@ def main() -> None:
     """Who runs which Power Automate flow, with which rights, and what stops when they leave."""
 
 
-def _without_secrets(definition: Any) -> Any:
-    from flowanalysis.definitions.stripped import strip
-
-    return strip(definition)
-
-
-main.context_settings["obj"] = {"redactor": _without_secrets}
 main.add_command(collect)
 main.add_command(scopes)
 

@@ -60,15 +60,6 @@ def test_an_incomplete_collection_ends_with_one(tmp_path, monkeypatch):
     assert "\\x1b" in told.output
 
 
-def test_the_command_hands_down_a_redactor(tmp_path, monkeypatch):
-    given = {}
-    monkeypatch.setattr(collecting, "collect", lambda **options: given.update(options) or tmp_path)
-    told = call("collect", "--tenant", "contoso.example", "--out", str(tmp_path))
-    assert told.exit_code == 0
-    clean = given["redactor"]({"actions": {"A": {"inputs": {"client_secret": "Qq8vR2mLx0TzP4"}}}})
-    assert "Qq8vR2mLx0TzP4" not in str(clean)
-
-
 def test_a_bar_says_rate_and_time_left_and_none_is_drawn_when_quiet(tmp_path, capsys):
     with directory(45) as served:
         run(served, tmp_path / "loud", progress=True)

@@ -114,3 +114,48 @@ def test_absurd_nesting_is_an_honest_stop():
         deep = [deep]
     with pytest.raises(HonestStop, match="nested"):
         redact({"value": [{"properties": deep}]}, "flow")
+
+
+@pytest.mark.parametrize("odd", ["text", ["list"], 3, True])
+def test_a_definition_of_an_odd_form_is_left_out_and_counted(odd):
+    page, left_out = redact({"value": [{"definition": odd}]}, "flow", redactor=strip)
+    assert (page, left_out) == ({"value": [{}]}, 1)
+
+
+ODD = ["compressed", "{", "[]", '["x"]', '{"properties": 3}', '{"a": 1}', '{"properties": {"definition": "text"}}']
+
+
+@pytest.mark.parametrize("text, kept", [("", True), ('{"properties":{}}', True), *((text, False) for text in ODD)])
+def test_clientdata_that_cannot_be_searched_is_left_out_and_counted(text, kept):
+    page, left_out = redact({"value": [{"clientdata": text}]}, "workflow", redactor=strip)
+    assert (page, left_out) == ({"value": [{"clientdata": text}]}, 0) if kept else ({"value": [{}]}, 1)
+
+
+def test_clientdata_passes_unchanged_without_a_redactor():
+    page = {"value": [{"clientdata": "{}"}]}
+    assert redact(page, "workflow") == (page, 0)
+
+
+@pytest.mark.parametrize("value", [None, {"value": "x"}, {"value": {"deep": CANARY}, "more": CANARY}, 7, [], [CANARY]])
+def test_a_kept_parameter_is_plain_or_gone(value):
+    page, _ = redact({"value": [flow(connectionParameters={"server": value})]}, "connection")
+    told = page["value"][0]["properties"]["connectionParameters"]["server"]
+    assert CANARY not in json.dumps(page)
+    assert told == ({"value": "x"} if value == {"value": "x"} else {} if isinstance(value, dict) else
+                    REDACTED if isinstance(value, list) else value)  # fmt: skip
+
+
+def test_selected_columns_pass_as_the_very_page():
+    page = {"value": [{"password": "of no flow"}]}
+    assert redact(page, "") == (page, 0)
+    assert redact(page, "")[0] is page
+    assert redact({"value": [{"definition": None, "secret": "", "apiKey": 3}]}, "flow")[0]["value"] == [
+        {"definition": None, "secret": "", "apiKey": 3}
+    ]
+
+
+def test_links_beside_the_definition_of_clientdata_are_gone_too():
+    properties = {"definition": {}, "flowTriggerUri": CANARY, "icon": f"https://x.example/i?sig={CANARY}"}
+    page, _ = redact({"value": [{"clientdata": json.dumps({"properties": properties})}]}, "workflow", redactor=strip)
+    assert CANARY not in json.dumps(page)
+    assert set(json.loads(page["value"][0]["clientdata"])["properties"]) == {"definition", "icon"}

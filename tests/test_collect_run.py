@@ -8,6 +8,7 @@ import pytest
 from fake_tenant import FakeTokens
 from fake_tenant.small import (
     BAP,
+    FLOW,
     USERS,
     answer,
     directory,
@@ -316,3 +317,16 @@ def test_a_sign_in_that_fails_is_told_and_can_go_on(tmp_path):
             run(served, tmp_path, signin=Refusing())
         assert manifest(newest(tmp_path))["sealed"] is False
         assert manifest(run(served, tmp_path))["complete"] is True
+
+
+def test_a_secret_in_a_definition_reaches_no_file_and_the_control_finds_it(tmp_path):
+    secret = "Qq8vR2mLx0TzP4"
+    action = {"type": "Http", "inputs": {"uri": "https://x.example", "authentication": {"secret": secret}}}
+    with platform() as served:
+        record = served.records["flow", f"{FLOW}/env-1/flows/flow-1"]
+        record["properties"]["definition"] = {"actions": {"Call": action}}
+        kept = {}
+        for name, options in {"ordinary": {}, "control": {"redactor": dict}}.items():
+            folder = run(served, tmp_path / name, parts=("flows",), **options)
+            kept[name] = [p.name for p in folder.rglob("*") if p.is_file() and secret.encode() in p.read_bytes()]
+    assert kept == {"ordinary": [], "control": ["flow_details.jsonl"]}

@@ -14,7 +14,6 @@ from fake_tenant.demo import NOT_COLLECTED, move, served
 
 from flowanalysis import sources
 from flowanalysis.collect.run import collect
-from flowanalysis.definitions.stripped import strip
 
 # Tables about the reading itself, and what no address of the collection answers.
 APART = {"collection_log", "conflicts", "rejected"}
@@ -40,7 +39,6 @@ def collected(demo, tmp_path_factory):
             signin=tokens,
             cloud=tenant.cloud,
             progress=False,
-            redactor=strip,
         )
     for file in folder.rglob("*.jsonl"):
         text = file.read_text(encoding="utf-8")

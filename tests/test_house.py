@@ -45,7 +45,7 @@ MAY_OPEN = {
     "graph": GROUND | {"tenant", "analysis", "graph_nodes"},
     "pseudonyms": GROUND | {"tenant", "policy", "analysis"},
     "graph_nodes": GROUND | {"tenant"},
-    "collect": {"errors", "text", "reference"},
+    "collect": {"errors", "text", "reference", "definitions"},
     "demo": GROUND,
 }
 TOP = {"report", "cli", "__main__", "__init__"}  # may open everything

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,6 @@ def _parts(context: click.Context, option: click.Parameter, value: str) -> tuple
     return names
 
 
-def _redactor(context: click.Context) -> Callable[[Mapping[str, Any]], Any] | None:
-    """What the command line hands down as ``obj={"redactor": ...}``: this room knows no definitions."""
-    return (context.find_root().obj or {}).get("redactor")
-
-
 @click.command()
 @click.option("--tenant", required=True, help="Domain or id, such as contoso.example.")
 @click.option(
@@ -45,8 +39,7 @@ def _redactor(context: click.Context) -> Callable[[Mapping[str, Any]], Any] | No
 @click.option("--cloud", default="global", show_default=True, help="global, gcc, gcchigh, dod or china.")
 @click.option("--dry-run", is_flag=True, help="Print the calls and their estimated number; send nothing.")
 @click.option("--quiet", is_flag=True, help="No bars.")
-@click.pass_context
-def collect(context: click.Context, /, *, quiet: bool, **options: Any) -> None:
+def collect(*, quiet: bool, **options: Any) -> None:
     """Read a tenant into a folder of exports: nothing is changed there, and what is missing is named.
 
     \b
@@ -63,7 +56,7 @@ def collect(context: click.Context, /, *, quiet: bool, **options: Any) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     try:
-        folder = read(progress=not quiet, redactor=_redactor(context), **options)
+        folder = read(progress=not quiet, **options)
     except HonestStop as stop:
         click.echo(f"flowanalysis: {plain(stop)}", err=True)
         sys.exit(1)

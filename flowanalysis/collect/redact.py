@@ -116,15 +116,18 @@ class _Walk:
     def _clientdata(self, text: str) -> Any:
         if self.redactor is None:
             return text
+        if not text.strip():
+            return text
         try:
             data = orjson.loads(text)
-            inner = data["properties"]["definition"]
+            inner = dict(data["properties"])
         except (ValueError, KeyError, TypeError):
-            return text if not text.strip().startswith("{") else self._unreadable()
-        cleaned = self._definition(inner)
-        if cleaned is _GONE:
+            return self._unreadable()  # compressed, cut or of another form: nobody can say that it holds no secret
+        definition = inner.pop("definition", None)
+        cleaned = {} if definition is None else {"definition": self._definition(definition)}
+        if _GONE in cleaned.values():
             return _GONE
-        return orjson.dumps({**data, "properties": {**data["properties"], "definition": cleaned}}).decode()
+        return orjson.dumps(self({**data, "properties": inner}) | {"properties": self(inner) | cleaned}).decode()
 
     def _unreadable(self) -> Any:
         self.left_out += 1

@@ -74,7 +74,7 @@ def collect(
     progress : bool
         Bars on stderr.
     redactor : function, optional
-        Takes a flow definition, gives it back without literal secrets.
+        Takes a flow definition, gives it back without literal secrets; the package's own where absent.
     allow_partial : bool
         Give back the folder even when something is missing; the manifest names it.
     clock, limits, disk : optional
@@ -101,6 +101,10 @@ def collect(
 
         show(endpoints, home)
         return home
+    if redactor is None:
+        from flowanalysis.definitions.stripped import strip  # late: only a run that sends needs it
+
+        redactor = strip
     tokens = sign_in(signin, tenant=tenant, cloud=where) if isinstance(signin, str) else signin
     transport = Transport(tokens, clock=clock, limits=limits)
     with lock(home):
