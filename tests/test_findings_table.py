@@ -11,7 +11,17 @@ import pytest
 import rooms
 
 from flowanalysis import schema
-from flowanalysis.findings import COLUMNS, EVIDENCE_COLUMNS, answerable, evidence, examine, find, rule_table, to_sarif
+from flowanalysis.findings import (
+    COLUMNS,
+    EVIDENCE_COLUMNS,
+    answerable,
+    evidence,
+    examine,
+    find,
+    rule_table,
+    to_csv,
+    to_sarif,
+)
 from flowanalysis.policy import load_policy
 from flowanalysis.rules.base import Rule, no_rows, rows
 from flowanalysis.tenant import Tenant
@@ -342,7 +352,8 @@ def test_the_log_names_its_tool_and_every_rule(only, tmp_path):
     only(OWN_1=[HERE])
     to_sarif(find(tenant("Started")), tmp_path / "f.sarif")
     text = (tmp_path / "f.sarif").read_text(encoding="utf-8")
-    assert text.endswith("\n")
+    assert text.endswith("\n}\n")
+    assert text.index('"runs"') < text.index('"version"')
     log = json.loads(text)
     assert log["version"] == "2.1.0"
     assert log["runs"][0]["columnKind"] == "unicodeCodePoints"
@@ -355,3 +366,20 @@ def test_the_log_names_its_tool_and_every_rule(only, tmp_path):
         "help": {"text": "mend it"},
     }
     assert driver["rules"] == [rule]
+
+
+def test_no_property_of_a_result_steers_who_reads_it(only, tmp_path):
+    only(OWN_1=[HERE | {"account_id": "svc\u202e\x1b[2J"}])
+    assert results(find(tenant("Started")), tmp_path)[0]["properties"]["account_id"] == "svc\\u202e\\x1b[2J"
+
+
+def test_a_sheet_of_findings_holds_what_was_found_and_no_formula(only, tmp_path):
+    only(OWN_1=[HERE | {"subject_name": "=1+1"}])
+    found = find(tenant("Started"))
+    to_csv(found, tmp_path / "f.csv")
+    head, line = (tmp_path / "f.csv").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    assert head == ",".join(COLUMNS)
+    assert (
+        line
+        == f"{found['finding_id'][0]},OWN-1,OWN-1 is wrong,high,flow,f,'=1+1,env-prod,f,,something stops,mend it,full,1"
+    )
