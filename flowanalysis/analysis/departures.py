@@ -18,7 +18,7 @@ from flowanalysis.analysis.execution import execution_map
 from flowanalysis.analysis.gap import flow_texts, levels_at
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.reach import covered, editors, reach, who
-from flowanalysis.analysis.traits import flow_traits, repairers
+from flowanalysis.analysis.traits import flow_codes, flow_environments, flow_traits, owner_codes, repairers
 from flowanalysis.codes import pair
 from flowanalysis.errors import UnknownName
 from flowanalysis.schema import COUNT, FLAG, TEXT
@@ -211,11 +211,10 @@ def _owner_part(tenant: Tenant, leaving: np.ndarray, events: tuple[str, ...]) ->
 
 def _primary(tenant: Tenant) -> np.ndarray:
     """Primary owner of each flow: as the flow tells, else its first owner by id; -1 when none is known."""
-    codes, flows = tenant.codes, tenant.flows
+    codes = tenant.codes
     full = matrices.at_least(codes.owns, 4)
     primary = np.where(np.diff(full.indptr) > 0, np.append(full.indices, -1)[full.indptr[:-1]], -1)
-    told = codes.principals.codes(flows["owner_id"])
-    place = codes.flows.codes(pair(flows, "flow_id"))
+    told, place = owner_codes(tenant), flow_codes(tenant)
     primary[place[told >= 0]] = told[told >= 0]
     return primary
 
@@ -288,10 +287,12 @@ def _sentences(tenant: Tenant, rows: pd.DataFrame) -> pd.Series:
     """Each row in words."""
     names = labels(tenant).reindex(rows["account"]).array
     flow = rows["display_name"].fillna(rows["flow_id"])
-    how = rows["steps"].astype(TEXT) + " steps of " + flow + " sign in as " + names
+    some = np.where((rows["steps"] == 1).fillna(False), " step of ", " steps of ")
+    sign = np.where((rows["steps"] == 1).fillna(False), " signs in as ", " sign in as ")
+    how = rows["steps"].astype(TEXT) + some + flow + sign + names
     how = how.fillna(flow + " signs in as " + names).where(rows["part"] == "connection", names + " owns " + flow)
-    when = " on " + rows["happens_at"].dt.strftime("%Y-%m-%d").astype(TEXT)
-    return (how + ": " + rows["effect"] + when.fillna("") + ".").astype(TEXT)
+    when = "from " + rows["happens_at"].dt.strftime("%Y-%m-%d").astype(TEXT) + " "
+    return (how + "; " + when.fillna("") + rows["effect"] + ".").astype(TEXT)
 
 
 def departure_impact(tenant: Tenant, *, everyone: bool = False) -> pd.DataFrame:
@@ -312,8 +313,10 @@ def departure_impact(tenant: Tenant, *, everyone: bool = False) -> pd.DataFrame:
         living owner), flows_owned (living or not, as primary owner), flows_running_as (with steps that sign in as it),
         connections (that sign in as it), environments (in which flows stop).
     """
-    codes, found, traits = tenant.codes, owning.owners(tenant), flow_traits(tenant)
-    live = ~traits["state"].isin(["Stopped", "Deleted"]).to_numpy(bool)
+    codes, found = tenant.codes, owning.owners(tenant)
+    live = np.ones(len(codes.flows), bool)
+    off = tenant.flows["state"].isin(["Stopped", "Deleted"]).to_numpy(bool)
+    live[flow_codes(tenant)[::-1]] = ~off[::-1]  # of rows with one key the first counts
     size = len(codes.principals)
     sole = (np.diff(found.people.indptr) == 1) & (np.diff(found.crowds.indptr) == 0)
     flow_of_sole = np.flatnonzero(sole)
@@ -331,7 +334,7 @@ def departure_impact(tenant: Tenant, *, everyone: bool = False) -> pd.DataFrame:
         "flows_owned": np.bincount(primary[primary >= 0], minlength=size),
         "flows_running_as": np.bincount(account, minlength=size),
         "connections": np.bincount(codes.signs_in.indices, minlength=size),
-        "environments": _distinct_environments(traits, of[stop], both.indices[stop], size),
+        "environments": _distinct_environments(tenant, of[stop], both.indices[stop], size),
     }
     wanted = ~codes.groups if everyone else np.any([c > 0 for c in counts.values()], axis=0)
     chosen = np.flatnonzero(wanted)
@@ -347,7 +350,7 @@ def departure_impact(tenant: Tenant, *, everyone: bool = False) -> pd.DataFrame:
     return covered(frame, tenant, TABLES, essential=("flows", "connections", "flow_connections"))
 
 
-def _distinct_environments(traits: pd.DataFrame, person: np.ndarray, flow: np.ndarray, size: int) -> np.ndarray:
-    environments = traits["environment"].to_numpy()
+def _distinct_environments(tenant: Tenant, person: np.ndarray, flow: np.ndarray, size: int) -> np.ndarray:
+    environments = flow_environments(tenant)
     keys = matrices.ascending(person.astype(np.int64) * (environments.max(initial=0) + 1) + environments[flow])
     return np.bincount(keys // (environments.max(initial=0) + 1), minlength=size)
