@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 PATHS = click.Path(exists=True, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-# What is the matter with a disk or its permissions, and not with the program.
-PLACE_TROUBLES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+# What is the matter with a disk, a path or its permissions, and not with the program; pandas gives no number.
+PLACE_TROUBLES = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.ENOENT, errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, None),
+}
 
 
 def say(text: object = "") -> None:
@@ -57,7 +60,10 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
             if error.errno not in PLACE_TROUBLES:
                 raise
             where = f" ({plain(error.filename)})" if error.filename else ""
-            click.echo(f"flowanalysis: {error.strerror}{where}; nothing half-made was left behind", err=True)
+            click.echo(f"flowanalysis: {error.strerror or error}{where}; nothing half-made was left behind", err=True)
+            sys.exit(2)
+        except UnicodeEncodeError as error:  # a shell hands on any bytes
+            click.echo(f"flowanalysis: {plain(error.object, width=60)} is no text in UTF-8", err=True)
             sys.exit(2)
         except KeyboardInterrupt:
             click.echo("flowanalysis: stopped; nothing half-made was left behind", err=True)

@@ -126,7 +126,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(raw.decode("utf-8-sig"))
     except RecursionError:
         raise PolicyError("nested beyond reason", where=where, remedy="Correct the file or leave it out") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no TOML, or a number of thousands of digits
         raise PolicyError(f"not valid TOML: {error}", where=where, remedy="Correct the file or leave it out") from None
 
 
