@@ -363,5 +363,7 @@ def test_without_a_month_there_is_nothing_and_without_rights_it_is_said():
         *("month", "account_id", "rights", "weight", "gained", "lost", "raised", "lowered", "since_first", "creeping")
     ]
     assert str(empty["creeping"].dtype) == "boolean"
-    notes = creep([state(connections=[])]).attrs["coverage"]["notes"]
-    assert notes == ["grants not collected: no right on a resource is seen"]
+    for found in (creep([state(connections=[])]), rights_drift(state(connections=[]), state(connections=[]))):
+        assert found.attrs["coverage"]["answer"] == "none"
+        assert "grants not collected: no right on a resource is seen" in found.attrs["coverage"]["notes"]
+    assert creep([state(grants=[])]).attrs["coverage"]["answer"] == "full"

@@ -183,7 +183,11 @@ def test_a_need_that_is_met_is_not_told(held):
 
 @pytest.mark.parametrize(
     ("role", "reason"),
-    [(GLOBAL_ADMINISTRATOR, "role_may_carry"), ("88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "not_granted")],
+    [
+        (GLOBAL_ADMINISTRATOR, "role_may_carry"),
+        ("88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "not_granted"),
+        ("a role that nobody knows", "not_granted"),
+    ],
 )
 def test_a_role_that_controls_the_tenant_may_carry_what_no_grant_gives(role, reason):
     roles = [{"principal_id": "svc", "role_id": role, "role_template_id": role, "scope": "/", "state": "active"}]
