@@ -150,6 +150,9 @@ def _outcomes(context: Context, endpoint: Endpoint, parents: Sequence[Parent]) -
                     yield from _arrived(*coming.popleft())
             while coming:
                 yield from _arrived(*coming.popleft())
+        except KeyboardInterrupt:
+            context.transport.halt()  # else the way out waits for what waits for its server
+            raise
         finally:
             for _, future in coming:
                 future.cancel()

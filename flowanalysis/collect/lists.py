@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from flowanalysis.collect import pages
+from flowanalysis.collect.ahead import walk
 from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
@@ -17,12 +17,11 @@ from flowanalysis.collect.stops import Answered, Interrupted, StartOver
 from flowanalysis.collect.transport import Answer, Call
 from flowanalysis.errors import HonestStop, RefusedRequest
 
-__all__ = ["asking", "latest", "read_list", "server_count", "walk"]
+__all__ = ["asking", "latest", "read_list", "server_count"]
 
 RESTARTS = 3
 AMPLE = 10_000  # rows beyond the server's count that are not yet strange
 SHORT = 20  # rows that may be missing of those the server counted: its count lags behind
-Walked = tuple[str, Answer, str | None]  # address, page, address of the next
 
 
 @dataclass
@@ -53,29 +52,6 @@ def asking(endpoint: Endpoint, service: Service, place: str) -> Call:
         payload={**endpoint.payload, "Options": options},
         check=check,
     )
-
-
-def walk(context: Context, endpoint: Endpoint, service: Service, start: str) -> Iterator[Walked]:
-    """Pages from `start` on: (address, page, address of the next). The next page travels while one is worked on."""
-    trail = pages.Trail(context.transport.limits.pages)
-
-    def fetch(place: str) -> Answer:
-        trail.visit(place)
-        return context.transport.fetch(asking(endpoint, service, place))
-
-    with ThreadPoolExecutor(1, thread_name_prefix="collect") as ahead:
-        place: str | None = start
-        coming: Future[Answer] = ahead.submit(fetch, start)
-        try:
-            while place is not None:
-                answer = coming.result()
-                following = _following(endpoint, answer.value, place)
-                if following is not None:
-                    coming = ahead.submit(fetch, following)
-                yield place, answer, following
-                place = following
-        finally:
-            coming.cancel()
 
 
 def _following(endpoint: Endpoint, page: dict[str, Any], place: str) -> str | None:
@@ -174,7 +150,14 @@ def _pages(
     try:
         if state.next is None:
             return
-        for place, answer, following in walk(context, endpoint, service, state.next):
+        walked = walk(
+            context.transport,
+            state.next,
+            ask=lambda place: asking(endpoint, service, place),
+            follow=lambda answer, place: _following(endpoint, answer.value, place),
+            glimpse=pages.glimpse if endpoint.payload is None else lambda content, place: None,
+        )
+        for place, answer, following in walked:
             told = answer.value.get("@odata.count", answer.value.get("totalRecords"))
             state.count = told if isinstance(told, int) and told >= 0 else state.count
             link = answer.value.get("@odata.deltaLink")

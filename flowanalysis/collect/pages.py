@@ -22,6 +22,7 @@ __all__ = [
     "check_record",
     "following",
     "gap",
+    "glimpse",
     "line",
     "link_names",
     "relative",
@@ -32,6 +33,8 @@ __all__ = [
 BARREN = 1000  # pages in a row without a row that is new: no honest list goes on like this
 # links that all programs read alike
 CLEAR = re.compile(r"(?i)https?://[^/?#]|/(?!/)|//[^/]|\?|[\w$%(.][^:/?#]*([/?]|$)")
+LINK = re.compile(rb'"(?:@odata\.)?nextLink"\s*:\s*("(?:[^"\\]|\\.)*")')
+NEAR = 4096  # bytes at either end of a page in which its link is looked for
 Row = dict[str, Any]
 
 
@@ -79,6 +82,21 @@ def following(page: Mapping[str, Any], url: str) -> str | None:
     if links or (not CLEAR.match(target) and scheme in ("", "http", "https")):
         raise RefusedRequest("A link to the next page that can be read in two ways was offered; it is not requested")
     return joined
+
+
+def glimpse(content: bytes, url: str) -> str | None:
+    """The link to the next page as it seems to stand in the bytes of a page, near their start or their end.
+
+    A guess to be held against `following` once the page is read; None where none is seen.
+
+    >>> glimpse(b'{"@odata.nextLink": "https://graph.example/v1.0/users?$skiptoken=2", "value": []}', "https://x.example/")
+    'https://graph.example/v1.0/users?$skiptoken=2'
+    """
+    found = LINK.search(content[:NEAR]) or LINK.search(content, max(0, len(content) - NEAR))
+    try:
+        return following({"nextLink": orjson.loads(found[1])}, url) if found else None
+    except (ValueError, RefusedRequest):
+        return None
 
 
 def relative(url: str) -> str:

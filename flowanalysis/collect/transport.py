@@ -139,8 +139,8 @@ class Transport:
         """The value that answers a call; raises as `fetch` does."""
         return self.fetch(call).value
 
-    def fetch(self, call: Call) -> Answer:
-        """The answer to a call.
+    def fetch(self, call: Call, *, seen: Callable[[bytes], None] | None = None) -> Answer:
+        """The answer to a call; `seen` is shown the bytes of each answer that says success, before they are checked.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Transport:
         while True:
             self._queue(call)
             try:
-                return self._once(call, renewed=renewed, claims=challenge)
+                return self._once(call, seen, renewed=renewed, claims=challenge)
             except _Unauthorised as refused:
                 if renewed and refused.claims in (None, challenge):
                     raise Interrupted(
@@ -210,7 +210,7 @@ class Transport:
             until = self.clock.monotonic() + pause
             self._closed_until[here] = max(until, self._closed_until.get(here, 0.0))
 
-    def _once(self, call: Call, *, renewed: bool, claims: str | None) -> Answer:
+    def _once(self, call: Call, seen: Callable[[bytes], None] | None, *, renewed: bool, claims: str | None) -> Answer:
         token = self.tokens.token(call.service.scope, refresh=renewed, claims=claims)
         started = self.clock.monotonic()
         try:
@@ -222,6 +222,8 @@ class Transport:
             self._refused(answer, content, call)
         if len(token) > 15 and token.encode() in content:
             raise RefusedRequest(f"{call.where}: the answer repeats the token that was sent; it is not kept")
+        if seen:
+            seen(content)
         value, text = (content.decode("utf-8-sig", "strict"), None) if call.text else body.parse(content)
         if call.check:
             call.check(value)
