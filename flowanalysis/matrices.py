@@ -147,14 +147,20 @@ def closure(step: Matrix) -> Matrix:
 def reached(begin: Matrix, step: Matrix) -> Matrix:
     """What the rows of `begin` reach by any number of steps, the beginning included.
 
-    Only what the last round found new takes the next step, so that cycles end and nothing is done twice.
+    Rounds go only over nodes that lead further, which are few; the last step comes once, at the end. Only what the
+    last round found new takes the next step, so that cycles end and nothing is done twice.
     """
+    leads = np.diff(step.indptr) > 0
+    keep = leads[step.indices]
+    onward = trusted(np.ones(int(keep.sum()), np.int64), step.indices[keep], starts(keep)[step.indptr], step.shape)
     whole = frontier = ones(begin)
     while frontier.nnz:
-        found = whole + ones(frontier @ step.astype(np.int64))
+        found = whole + ones(frontier @ onward)
         new = found.nnz > whole.nnz
         frontier = _new(found, whole) if new else Matrix(whole.shape, dtype=np.int64)
         whole = ones(found) if new else whole
+    whole = ones(whole + ones(whole @ step.astype(np.int64)))
+    whole.sort_indices()
     return whole
 
 

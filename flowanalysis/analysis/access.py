@@ -18,10 +18,10 @@ from flowanalysis.analysis.reach import (
     blank,
     constant,
     covered,
+    kinds_at,
     level_names,
     main_reach,
     reach,
-    resource_kinds,
     who,
 )
 from flowanalysis.codes import SHARE_ROLES, ranks
@@ -108,14 +108,15 @@ def grant_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:
             "identity_id": codes.principals.category(found.principals[row]),
             "kind": constant("grant", levels.nnz),
             "resource_id": codes.resources.category(levels.indices),
-            "resource_kind": resource_kinds(tenant).take(levels.indices),
+            "resource_kind": kinds_at(tenant, levels.indices),
             "level": names,
             "right": names,
             "state": constant("active", levels.nnz),
             "via": pd.Categorical.from_codes(
                 own(tenant, found).astype(np.int8), categories=pd.Index(["group", "direct"], dtype=TEXT)
             ),
-        }
+        },
+        copy=False,
     )
 
 
@@ -207,7 +208,7 @@ def held_by(tenant: Tenant, found: Reach, holder: pd.Series) -> tuple[np.ndarray
 def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
     """Frames one under the other, each column one categorical; each part is sorted already, kinds in order."""
     columns = {name: _joined([part[name].array for part in parts]) for name in COLUMNS[:-1]}
-    return pd.DataFrame(columns | {"level": columns["level"].as_ordered()})
+    return pd.DataFrame(columns | {"level": columns["level"].as_ordered()}, copy=False)
 
 
 def _joined(arrays: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
@@ -221,4 +222,6 @@ def _joined(arrays: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
             known = known.append(part.categories[known.get_indexer(part.categories) < 0])
             places = np.append(known.get_indexer(part.categories), -1)[places]
         codes.append(places)
-    return pd.Categorical.from_codes(np.concatenate(codes), categories=known)
+    kind = next(k for k in (np.int8, np.int16, np.int32) if len(known) <= np.iinfo(k).max)
+    together = np.concatenate(codes, dtype=kind, casting="same_kind")
+    return pd.Categorical.from_codes(together, categories=known, validate=False)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from flowanalysis import matrices
 from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
 from flowanalysis.analysis.privileges import account_tiers
-from flowanalysis.analysis.reach import Reach, covered, level_names, main_reach, reach, resource_kinds, who
+from flowanalysis.analysis.reach import Reach, covered, kinds_at, level_names, main_reach, reach, who
 from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
@@ -302,7 +302,7 @@ def _frame(
             "side": pd.Categorical.from_codes(side, categories=pd.Index(SIDES, dtype=TEXT)),
             "state": pd.Categorical.from_codes(state, categories=pd.Index(STATES, dtype=TEXT)),
             "resource_id": tenant.codes.resources.category(resource),
-            "resource_kind": resource_kinds(tenant).take(resource),
+            "resource_kind": kinds_at(tenant, resource),
             "granted": level_names(granted),
             "needed": level_names(needed),
             "reason": pd.Categorical.from_codes(reason, categories=pd.Index(REASONS, dtype=TEXT)),

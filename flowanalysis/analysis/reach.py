@@ -120,14 +120,20 @@ def resource_kinds(tenant: Tenant) -> pd.Categorical:
     return names.category(kinds[:-1]).remove_unused_categories()
 
 
+def kinds_at(tenant: Tenant, resources: np.ndarray) -> pd.Categorical:
+    """Kinds of resources by code, without the care that pandas takes for each row."""
+    kinds = resource_kinds(tenant)
+    return pd.Categorical.from_codes(kinds.codes[resources], dtype=kinds.dtype, validate=False)
+
+
 def level_names(levels: np.ndarray) -> pd.Categorical:
     """Levels as an ordered categorical: none < read < write < owner < full."""
-    return pd.Categorical.from_codes(levels, categories=pd.Index(LEVELS, dtype=TEXT), ordered=True)
+    return pd.Categorical.from_codes(levels, categories=pd.Index(LEVELS, dtype=TEXT), ordered=True, validate=False)
 
 
 def constant(value: str, size: int) -> pd.Categorical:
     """One text for every row, at a byte a row."""
-    return pd.Categorical.from_codes(np.zeros(size, np.int8), categories=pd.Index([value], dtype=TEXT))
+    return pd.Categorical.from_codes(np.zeros(size, np.int8), categories=pd.Index([value], dtype=TEXT), validate=False)
 
 
 def who(tenant: Tenant, names: str | Iterable[str]) -> np.ndarray:

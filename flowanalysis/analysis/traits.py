@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import pandas as pd
 
 from flowanalysis import reference
 from flowanalysis.analysis import owners as owning
 from flowanalysis.analysis.reach import kept
-from flowanalysis.codes import pair
+from flowanalysis.codes import SEPARATOR, pair
 from flowanalysis.schema import FLAG, NO_ENVIRONMENT, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -20,24 +22,52 @@ NEVER_ITSELF = ("deleted", "disabled", "app_disabled")
 
 
 @kept
+def flow_codes(tenant: Tenant) -> np.ndarray:
+    """The code of each row of flows."""
+    return tenant.codes.flows.codes(pair(tenant.flows, "flow_id"))
+
+
+@kept
+def owner_codes(tenant: Tenant) -> np.ndarray:
+    """The code of the primary owner that each row of flows tells; -1 where it tells none."""
+    return tenant.codes.principals.codes(tenant.flows["owner_id"])
+
+
+def environments(tenant: Tenant) -> dict[str, slice]:
+    """The codes of the flows of each environment; they lie together, since codes are in order of their names."""
+    names, found, start = tenant.codes.flows.values, {}, 0
+    while start < len(names):
+        name = names[start].as_py().partition(SEPARATOR)[0]
+        end = (name + chr(ord(SEPARATOR) + 1)).encode()
+        stop = bisect_left(names, end, lo=start, key=lambda value: value.as_py().encode())
+        found[name] = slice(start, stop)
+        start = stop
+    return found
+
+
+@kept
+def flow_environments(tenant: Tenant) -> np.ndarray:
+    """Number of the environment of each flow code."""
+    numbers = np.empty(len(tenant.codes.flows), np.int64)
+    for number, codes in enumerate(environments(tenant).values()):
+        numbers[codes] = number
+    return numbers
+
+
+@kept
 def flow_traits(tenant: Tenant) -> pd.DataFrame:
     """One row for each flow code: display_name, state, environment (number), premium and manual (NA: not known)."""
     codes, flows = tenant.codes, tenant.flows
     size = len(codes.flows)
-    place = codes.flows.codes(pair(flows, "flow_id"))
+    place = flow_codes(tenant)
     first = np.unique(place, return_index=True)[1]
     rows = flows.iloc[first].set_axis(place[first]).reindex(range(size))
     instant = (rows["trigger_type"] == "Request") & rows["trigger_kind"].isin(MANUAL)
-    environment = (
-        pd.factorize(pd.Series(codes.flows.text(np.arange(size))).str.partition("\x1f")[0], sort=True)[0]
-        if size
-        else []
-    )
     return pd.DataFrame(
         {
             "display_name": rows["display_name"],
             "state": rows["state"],
-            "environment": np.asarray(environment, dtype=np.int64),
+            "environment": flow_environments(tenant),
             "premium": _premium(tenant, size),
             "manual": instant.where(rows["trigger_type"].notna()).astype(FLAG),
         }
@@ -104,7 +134,7 @@ def _administrators(tenant: Tenant, gone: set[int]) -> tuple[dict[int, list[int]
     codes, living = tenant.codes, owning.alive(tenant)
     roles = tenant.environment_roles
     roles = roles[roles["role"].isin(ENVIRONMENT_ROLES)]
-    numbers = _environment_numbers(tenant)
+    numbers = {name: number for number, name in enumerate(environments(tenant))}
     of_environment: dict[int, list[int]] = {}
     admins = codes.principals.codes(roles["principal_id"])
     for number, admin in sorted(
@@ -116,10 +146,3 @@ def _administrators(tenant: Tenant, gone: set[int]) -> tuple[dict[int, list[int]
     assigned = assigned[assigned["role_name"].isin(TENANT_ROLES) & (assigned["state"] != "eligible").fillna(True)]
     everywhere = sorted(set(codes.principals.codes(assigned["principal_id"]).tolist()) - gone)
     return of_environment, [p for p in everywhere if living[p]]
-
-
-def _environment_numbers(tenant: Tenant) -> dict[str, int]:
-    names = pd.Series(tenant.codes.flows.text(np.arange(len(tenant.codes.flows)))).str.partition("\x1f")
-    if not len(names):
-        return {}
-    return {name: number for number, name in enumerate(sorted(names[0].unique()))}

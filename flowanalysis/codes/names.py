@@ -59,7 +59,7 @@ class Names:
 
     def category(self, codes: object) -> pd.Categorical:
         """Ids of codes as a categorical that shares this table: for results of millions of rows."""
-        return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32), categories=self._index)
+        return pd.Categorical.from_codes(np.asarray(codes, dtype=np.int32), categories=self._index, validate=False)
 
     @cached_property
     def _index(self) -> pd.Index:
