@@ -428,3 +428,32 @@ def test_files_of_a_middle_size_go_through_the_database_where_many_are_large(tmp
         monkeypatch.setattr(files, "MIDDLE", size // 2)
         assert len(sources.read(tmp_path).frames["identities"]) > 300
         assert bool(taken) == (large == size * 2)
+
+
+@pytest.mark.parametrize("bad", ['{"id": "x", "createdDateTime": "03/04/2026"}', "not json", '{"id": "cut'])
+def test_one_bad_line_sends_only_its_neighbours_to_the_careful_way(tmp_path, monkeypatch, bad):
+    rows = [json.dumps(user(random.Random(n), n)) for n in range(600)]
+    path = written(tmp_path, [], monkeypatch)
+    path.write_text("\n".join([*rows[:400], bad, *rows[400:]]), encoding="utf-8")
+    monkeypatch.setattr(lines, "STRETCH", 100_000)
+    monkeypatch.setattr(lines, "FEW", 5_000)
+    seen = []
+    careful = lines.roots
+    monkeypatch.setattr(lines, "roots", lambda text, name: seen.append(text) or careful(text, name=name))
+    tenant = sources.read(path).tenant()
+    assert {json.loads(row)["id"].lower() for row in rows} <= set(tenant.identities["identity_id"])
+    assert len(tenant.rejected) == 1
+    assert bad in "".join(seen)
+    assert sum(map(len, seen)) < 10_000
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_a_list_is_whole_when_its_last_page_lies_in_another_stretch(tmp_path, monkeypatch, last):
+    url = address("users")
+    pages = as_pages(users(random.Random(1)), "users")
+    found = [{"request": url, "status": 200, "body": page} for page in pages if last or "@odata.nextLink" in page]
+    path = written(tmp_path, [*found, {"request": f"{url}?again", "status": 500, "body": "gateway"}], monkeypatch)
+    monkeypatch.setattr(lines, "STRETCH", 2_000)
+    monkeypatch.setattr(lines, "FEW", 10)
+    log = sources.read(path).frames["collection_log"]
+    assert log.loc[log["table"] == "identities", "complete"].all() == last

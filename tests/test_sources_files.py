@@ -151,7 +151,23 @@ def test_gzip_and_zip_hold_what_they_hold(tmp_path):
     assert isinstance(found[1], BrokenExport)
 
 
-def test_a_gzip_bomb_and_a_cut_gzip_are_refused(tmp_path):
+@pytest.mark.parametrize("pack", ["gzip", "gzip in zip"])
+def test_a_cut_gzip_keeps_the_rows_that_are_there_and_says_so(tmp_path, pack):
+    lines = "\n".join(json.dumps({"id": f"u{n}", "userPrincipalName": f"{n * 7919}@x.example"}) for n in range(500))
+    data = gzip.compress(lines.encode())[:-900]
+    if pack == "gzip in zip":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("users.json.gz", data)
+        data = packed.getvalue()
+    (tmp_path / "x").write_bytes(data)
+    found = sources.read(tmp_path / "x").frames
+    assert 10 < len(found["identities"]) < 500
+    assert not found["collection_log"]["complete"].any()
+    assert found["rejected"]["reason"].str.contains("the gzip file ends before its content does").any()
+
+
+def test_a_gzip_bomb_and_a_cut_gzip_without_a_row_are_refused(tmp_path):
     (bomb,) = opened(tmp_path, gzip.compress(b"\0" * 2**26))
     assert isinstance(bomb, RefusedInput)
     (cut,) = opened(tmp_path, gzip.compress(json.dumps(ROWS * 100).encode())[:60])

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -167,9 +167,9 @@ def _nothing(harvest: Harvest) -> str:
 
 @dataclass
 class _Work:
-    """What one reading keeps in mind: line of the log -> collection that it is a part of; rows without a frame yet."""
+    """What one reading keeps in mind: line of the log -> collections that it is a part of; rows without a frame yet."""
 
-    chains: dict[int, str] = field(default_factory=dict)
+    chains: dict[int, Mapping[str, bool]] = field(default_factory=dict)
     framing: Framing = field(default_factory=Framing)
 
 
@@ -284,7 +284,7 @@ def _add(harvest: Harvest, document: Document, batch: Batch, work: _Work, *, cut
     """One batch into parts and log; rows that come as records wait there for a frame of their table."""
     seen = batch.observed_at or document.observed_at
     complete = False if cut else batch.complete
-    work.chains[len(harvest.log)] = batch.chain
+    work.chains[len(harvest.log)] = {} if cut and not batch.next_link else batch.chains
     entry: dict[str, Any] = {
         "source": batch.source,
         "file": document.name,
@@ -316,19 +316,21 @@ def _add(harvest: Harvest, document: Document, batch: Batch, work: _Work, *, cut
         ready(*keyed(batch.table, schema.frame(batch.table, batch.rows), []))
 
 
-def _close_chains(harvest: Harvest, chains: dict[int, str]) -> None:
+def _close_chains(harvest: Harvest, chains: Mapping[int, Mapping[str, bool]]) -> None:
     """A link to a further page is no gap when the last page lies in another file."""
     closed = {
-        (e["source"], chains[n])
+        (e["source"], c)
         for n, e in enumerate(harvest.log)
-        if n in chains and e["complete"] and not e["next_link"]
+        for c, left in chains.get(n, {}).items()
+        if not left and (e["complete"] or e["next_link"])
     }
     parts = iter(range(len(harvest.parts)))
     for number, entry in enumerate(harvest.log):
         part = next(parts) if entry["table"] else None
         if not entry.get("next_link"):
             continue
-        if (entry["source"], chains.get(number)) in closed:
+        open_ = [(entry["source"], c) for c, left in chains.get(number, {}).items() if left]
+        if open_ and closed.issuperset(open_):
             entry["next_link"], entry["complete"] = False, True
             if part is not None:
                 harvest.parts[part] = replace(harvest.parts[part], complete=True)
@@ -353,14 +355,13 @@ def inspect(*paths: str | Path) -> pd.DataFrame:
         One row a file: file, recognised (empty when nobody knows it), tables, rows, set_aside, reasons, missing.
     """
     harvest = _walk(paths, progress=False)
-    log = harvest.frames["collection_log"].to_dict("records") if harvest.parts else harvest.log
-    rows = [_inspected(harvest, log, name, shape) for name, shape in harvest.shapes.items()]
+    rows = [_inspected(harvest, name, shape) for name, shape in harvest.shapes.items()]
     columns = ["file", "recognised", "tables", "rows", "set_aside", "reasons", "missing"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _inspected(harvest: Harvest, log: list[dict[str, Any]], name: str, shape: str) -> dict[str, Any]:
-    log = [e for e in log if e["file"] == name]
+def _inspected(harvest: Harvest, name: str, shape: str) -> dict[str, Any]:
+    log = [e for e in harvest.log if e["file"] == name]
     aside = [r for r in harvest.rejected if r["file"] == name]
     counts: dict[str, int] = {}
     for entry in log:

@@ -61,7 +61,8 @@ class Batch:
     `rows` carry columns of the table only (``schema.frame`` refuses others); ids already lower-case.
     `source` is the family and, after a blank, the export: ``graph deleted users``. Trust goes by the family.
     `complete` is False when the document itself shows that more exists (`next_link`), None when it cannot tell.
-    `chain` names the collection that the document is a part of, so that a last page in another file closes it.
+    `chains` names the collections that the document is a part of, and whether a link to a further page was left over
+    in each, so that a last page in another file closes it.
     `aside` marks rows found in passing, such as the maker's name beside a connection: they fill gaps, but the
     table does not count as collected, nor their identities as listed by the directory.
     A batch with the empty table name gives no rows, only a line in the collection log.
@@ -73,7 +74,7 @@ class Batch:
     complete: bool | None = None
     next_link: bool = False
     message: str = ""
-    chain: str = ""
+    chains: Mapping[str, bool] = field(default_factory=dict)
     aside: bool = False
     observed_at: datetime | None = None
 

@@ -21,11 +21,13 @@ from flowanalysis import schema
 from flowanalysis.sources import bulkpower, bulksql, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.bulkids import folded
-from flowanalysis.sources.pages import CHILDREN, pages
+from flowanalysis.sources.pages import CHILDREN, Page, pages
 from flowanalysis.sources.values import moment
 
 LONGEST = 64 * 2**20
 """Bytes of one line or page at most."""
+NAMED = 50_000
+"""Collections in one file of which each has a name of its own."""
 ERRORS = """
 select number, status, body.error ->> '$.code' as code, body.error ->> '$.message' as message, request
 from pages where body.error is not null or status >= 300 order by number
@@ -39,21 +41,24 @@ FAMILIES = {**bulksql.FAMILIES, **bulkpower.FAMILIES}
 class Plan:
     """How a file is read: the family's SQL, the form of its lines, and which keys its rows have."""
 
+    kind: str
     family: bulksql.Family
     form: str  # rows | pages | envelopes | children
     layout: str  # newline_delimited | array | unstructured, in the database's words
     keys: frozenset[str]
 
 
-def read(document: Document) -> list[Batch | Reject] | None:
+def read(document: Document, *, found: Plan | None = None) -> list[Batch | Reject] | None:
     """The batches of a large file, or None when it must be read line by line.
 
     Parameters
     ----------
     document : Document
         Of form ``lines``.
+    found : Plan, optional
+        How it is read, where that is known already.
     """
-    found = plan(document)
+    found = found or plan(document)
     if found is None or document.path is None:
         return None
     with duckdb.connect() as database:
@@ -78,11 +83,12 @@ def plan(document: Document) -> Plan | None:
             kind = graph.kind_of(page, row) or powerplatform.kind_of(row)
             kinds.add("member" if kind == "owner" else kind)
             keys.update(bulksql.paths(row))
-    family = FAMILIES.get(kinds.pop() or "") if len(kinds) == 1 else None
+    only = kinds.pop() if len(kinds) == 1 else None
+    family = FAMILIES.get(only or "")
     if family is None or form is None or form not in family.forms or keys & family.never:
         return None
     layout = "array" if is_array(document.path) else "unstructured" if is_page(document) else "newline_delimited"
-    return Plan(family, form, layout, frozenset(keys))
+    return Plan(only or "", family, form, layout, frozenset(keys))
 
 
 def is_page(document: Document) -> bool:
@@ -144,7 +150,8 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> It
         raise duckdb.Error("values that only the careful way can judge")
     if paged := found.form in bulksql.PAGES:
         database.execute(bulksql.PAGES[found.form].format(source=source))
-    left, observed = _chains(database) if paged else (False, None)
+    chains, observed = _chains(database, found) if paged else ({}, None)
+    left = any(chains.values())
     made = list(_tables(database, found, base))
     nothing = not any(len(rows) for _, _, rows in made)
     for number, (result, export, rows) in enumerate(made):
@@ -157,6 +164,7 @@ def _batches(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> It
             complete=not left if paged else None,
             next_link=left,
             message="; ".join(m for missing, m in result.messages if missing not in found.keys),
+            chains=chains,
             aside=result.aside,
             observed_at=observed,
         )
@@ -199,7 +207,20 @@ def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]
         yield Reject(table, f"page {number}", f"an error answer instead of data: {words}. Ask for {request} again")
 
 
-def _chains(database: duckdb.DuckDBPyConnection) -> tuple[bool, datetime | None]:
-    """Whether a collection has no last page, and when the newest page was collected."""
-    left, observed = database.execute(bulksql.CHAINS).fetchall()[0]
-    return bool(left), moment(observed)
+def _chains(database: duckdb.DuckDBPyConnection, found: Plan) -> tuple[dict[str, bool], datetime | None]:
+    """Whether each collection lacks its last page, and when the newest page was collected."""
+    rows = database.execute(bulksql.CHAINS).fetchall()
+    observed = moment(max((o for _, o, _ in rows if o), default=None))
+    named: dict[str, bool] = {}
+    for url, _, left in rows:
+        name = _named(found.kind, url) if len(rows) <= NAMED else "(one of many)"
+        named[name] = left if len(rows) <= NAMED else left or named.get(name, False)
+    return named, observed
+
+
+def _named(kind: str, url: str) -> str:
+    """The name that the careful way gives a collection."""
+    page = Page((), request=url)
+    if kind in powerplatform.TABLES:
+        return powerplatform.chain(page, kind)
+    return graph.chain(page, "owner" if kind == "member" and "/owners" in url.lower() else kind)

@@ -191,10 +191,9 @@ def statement(family: Family, form: str, keys: frozenset[str], source: str) -> s
 
 
 CHAINS = """
-select count(*) filter (where closed = 0), max(observed) from (
-    select split_part(request, '?', 1) as chain, max(observed_at) as observed,
-        count(*) filter (where coalesce(body."@odata.nextLink", body."nextLink") is null) as closed
-    from pages where body.error is null group by chain)
+select split_part(request, '?', 1) as chain, max(observed_at) as observed,
+    count(*) filter (where coalesce(body."@odata.nextLink", body."nextLink") is null) = 0 as left_open
+from pages where body.error is null group by chain
 """
 
 # --- users -----------------------------------------------------------------------------------------------------------

@@ -6,15 +6,16 @@ is JSON, everything else a table in text. File names and endings decide nothing.
 
 from __future__ import annotations
 
-import gzip
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from flowanalysis.errors import BrokenExport, InputError, RefusedInput
 from flowanalysis.sources import archives, jsontext, sheets
-from flowanalysis.sources.base import Document
+from flowanalysis.sources.base import Document, Reject
 
 LARGE = 32 * 2**20
 """Bytes from which JSON Lines, pages and tables stay on disk for the database to read."""
@@ -27,6 +28,7 @@ RATIO = 500  # text of a million equal rows packs about 1:200; a bomb 1:1000
 SQLITE = b"SQLite format 3\x00"
 PARQUET = b"PAR1"
 GZIP = b"\x1f\x8b"
+GZIP_FORM = 16 + zlib.MAX_WBITS
 
 
 def threshold(paths: Iterable[Path]) -> int:
@@ -68,7 +70,11 @@ def _open(path: Path, name: str, workspace: Path, large: int) -> Iterator[Docume
     if not head.strip():
         raise BrokenExport("the file is empty", where=name, remedy="Export it again")
     if head.startswith(GZIP):
-        yield from _open(_unpacked(path, name, workspace), name.removesuffix(".gz"), workspace, large)
+        place, entire = _unpacked(path, name, workspace)
+        if entire:
+            yield from _open(place, name.removesuffix(".gz"), workspace, large)
+        else:
+            yield from map(_shortened, _open(place, name, workspace, large))
     elif archives.is_zip(head):
         yield from _archive(path, name, workspace)
     elif head.startswith(SQLITE):
@@ -110,21 +116,37 @@ def decode(data: bytes, *, name: str) -> Document:
     return Document(name, "sheet", sheet=sheet, notes=notes + said, rejects=tuple(rejects))
 
 
-def _unpacked(path: Path, name: str, workspace: Path) -> Path:
-    """The content of a gzip file, in the workspace."""
+def _unpacked(path: Path, name: str, workspace: Path) -> tuple[Path, bool]:
+    """The content of a gzip file, in the workspace, and whether it is all there."""
     limit = min(UNPACKED, max(path.stat().st_size * RATIO, 2**24))
     place = workspace / f"unpacked-{len(list(workspace.iterdir()))}"
-    written = 0
+    with path.open("rb") as packed, place.open("wb") as out:
+        return place, _inflate(packed, out, name=name, limit=limit)
+
+
+def _inflate(packed: IO[bytes], out: IO[bytes], *, name: str, limit: int) -> bool:
+    """Unpack as much as there is; False when the file ends before its content does."""
+    engine, written = zlib.decompressobj(GZIP_FORM), 0
     try:
-        with gzip.open(path) as packed, place.open("wb") as out:
-            while chunk := packed.read(2**20):
-                written += len(chunk)
+        while data := packed.read(2**20):
+            while data:
+                written += out.write(engine.decompress(data, 2**24))
                 if written > limit:
                     raise RefusedInput("grows out of proportion when unpacked", where=name, remedy="Unpack it yourself")
-                out.write(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                data = engine.unused_data.lstrip(b"\0") if engine.eof else engine.unconsumed_tail
+                if engine.eof and data:
+                    engine = zlib.decompressobj(GZIP_FORM)  # another file was packed behind the first
+    except zlib.error as error:
         raise BrokenExport(f"the gzip file is damaged ({error})", where=name, remedy="Export it again") from None
-    return place
+    return engine.eof
+
+
+def _shortened(document: Document | InputError) -> Document | InputError:
+    """A document of a gzip file that ends too early: what is there is read, and it says so."""
+    what = "the gzip file ends before its content does: the export was cut. Export it again"
+    if isinstance(document, InputError):
+        return document
+    return replace(document, notes=(*document.notes, what), rejects=(*document.rejects, Reject("", "its end", what)))
 
 
 def _archive(path: Path, name: str, workspace: Path) -> Iterator[Document | InputError]:
@@ -151,11 +173,10 @@ def _member(data: bytes, name: str, workspace: Path) -> Iterator[Document | Inpu
             inside = {n.rpartition(archives.SEPARATOR)[2]: d for n, d in archives.members(data, name=name)}
             yield from _sheets(inside, name)
         elif data.startswith(GZIP):
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
-                content = packed.read(LARGE + 1)
-            if len(content) > LARGE:  # never a part of it: the rest would be missing in silence
-                raise RefusedInput(f"more than {LARGE // 2**20} MB inside", where=name, remedy="Unpack it yourself")
-            yield from _member(content, name, workspace)
+            content = io.BytesIO()  # never a part of it: the rest would be missing in silence
+            entire = _inflate(io.BytesIO(data), content, name=name, limit=LARGE)
+            inside = _member(content.getvalue(), name, workspace)
+            yield from inside if entire else map(_shortened, inside)
         elif data.startswith((SQLITE, PARQUET)):
             place = workspace / f"member-{len(list(workspace.iterdir()))}"
             place.write_bytes(data)
@@ -164,8 +185,6 @@ def _member(data: bytes, name: str, workspace: Path) -> Iterator[Document | Inpu
             yield decode(data, name=name)
     except InputError as error:
         yield error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        yield BrokenExport(f"the gzip file is damaged ({error})", where=name, remedy="Export it again")
 
 
 def _sheets(inside: dict[str, bytes], name: str) -> Iterator[Document]:

@@ -73,7 +73,7 @@ class Gather:
                 complete=self._complete(source, bool(left)),
                 next_link=bool(left),
                 message="; ".join(self._messages[source]),
-                chain=next(iter(chains)) if len(chains) == 1 else "",
+                chains={c: self._open[c] for c in chains},
                 aside=aside,
                 observed_at=self._observed,
             )

@@ -93,14 +93,15 @@ def _page(gather: Gather, page: Page) -> None:
             gather.reject("", _place(page, number), "not a row of Microsoft Graph that is known here")
             continue
         HANDLERS[kind](gather, page, row, shown)
-        gather.page(page, _export(kind, row), chain=_chain(page, kind))
+        gather.page(page, _export(kind, row), chain=chain(page, kind))
 
 
 def _place(page: Page, number: int) -> str:
     return f"{page.place}, row {number}" if page.place else f"row {number}"
 
 
-def _chain(page: Page, kind: str) -> str:
+def chain(page: Page, kind: str) -> str:
+    """The name of the collection that a page is a part of."""
     owner = page.about("groups") or page.about("users") or page.about("serviceprincipals") or ""
     return f"{kind} {owner}".strip()
 
@@ -113,7 +114,7 @@ def _expect(gather: Gather, page: Page, kind: str) -> None:
     """An empty page: the collection was asked for and has nothing."""
     table = TABLES[kind]
     export = "deleted users" if "deleteditems" in page.request.lower() else IN_WORDS[kind]
-    gather.page(page, export, chain=_chain(page, kind))
+    gather.page(page, export, chain=chain(page, kind))
     gather.expect(table, export)
 
 

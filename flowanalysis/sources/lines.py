@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,6 +17,8 @@ from flowanalysis.sources.values import tidy
 
 STRETCH = 16 * 2**20
 """Bytes of lines that are decoded together."""
+FEW = 2**20
+"""Bytes of lines with something unusual among them that are not halved any further."""
 ROWS = 50_000
 """Rows of a table that are read together."""
 
@@ -43,10 +47,29 @@ def read(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
 
 def _stretches(document: Document, reader: Reader) -> Iterator[Batch | Reject]:
     """Batches of one stretch of lines after the other; rows become frames at once, which are far smaller."""
-    for first, last, lines in _cut(document):
-        found, rejects = roots(lines.decode("utf-8-sig" if first == 1 else "utf-8"), name=document.name)
-        part = Document(document.name, "json", roots=tuple(found))
-        yield from _framed([*rejects, *reader.read(part)], f"lines {first:,} to {last:,}")
+    usual = bulk.plan(document)
+    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
+        for first, found in _cut(document):
+            yield from _stretch(replace(document, path=Path(folder) / "lines"), reader, usual, first, found)
+
+
+def _stretch(
+    document: Document, reader: Reader, usual: bulk.Plan | None, first: int, found: list[bytes]
+) -> Iterator[Batch | Reject]:
+    """Through the database where every line is as usual; else the halves, down to what is read line by line."""
+    where, data = f"lines {first:,} to {first + len(found) - 1:,}", b"".join(found)
+    if usual is not None and document.path is not None and len(data) > FEW and len(found) > 1:
+        document.path.write_bytes(data)
+        quick = bulk.read(document, found=usual)
+        if quick is not None:
+            yield from _framed(quick, where)
+            return
+        half = len(found) // 2
+        yield from _stretch(document, reader, usual, first, found[:half])
+        yield from _stretch(document, reader, usual, first + half, found[half:])
+        return
+    rows, rejects = roots(data.decode("utf-8-sig" if first == 1 else "utf-8"), name=document.name)
+    yield from _framed([*rejects, *reader.read(Document(document.name, "json", roots=tuple(rows)))], where)
 
 
 def _framed(results: Iterable[Batch | Reject], where: str) -> Iterator[Batch | Reject]:
@@ -86,15 +109,15 @@ def _stretches_of_rows(document: Document, reader: Reader) -> Iterator[Batch | R
         yield Batch(reader.SOURCE, "", (), message=note)
 
 
-def _cut(document: Document) -> Iterator[tuple[int, int, bytes]]:
-    """Number of the first line, of the last line, and the lines of each stretch."""
+def _cut(document: Document) -> Iterator[tuple[int, list[bytes]]]:
+    """Number of the first line, and the lines, of each stretch."""
     if document.path is None:
         return
     number = 1
     with document.path.open("rb") as file:
-        while lines := file.readlines(STRETCH):
-            yield number, number + len(lines) - 1, b"".join(lines)
-            number += len(lines)
+        while found := file.readlines(STRETCH):
+            yield number, found
+            number += len(found)
 
 
 def _joined(results: Iterator[Batch | Reject]) -> Iterator[Batch | Reject]:
@@ -105,16 +128,18 @@ def _joined(results: Iterator[Batch | Reject]) -> Iterator[Batch | Reject]:
             yield result
         else:
             groups.setdefault((result.source, result.table, result.aside), []).append(result)
+    # one list may fill several exports (users and deleted users), so it is open or closed for all of them
+    told = [(c, left) for batches in groups.values() for b in batches for c, left in b.chains.items()]
+    closed = {c for c, left in told if not left}
     for (_, table, _), batches in groups.items():
-        yield _one(table, batches)
+        yield _one(table, batches, closed)
 
 
-def _one(table: str, batches: list[Batch]) -> Batch:
+def _one(table: str, batches: list[Batch], closed: set[str]) -> Batch:
     last = batches[-1]
     said = dict.fromkeys(b.message for b in batches if b.message)
-    # pages of one list follow one another: the list is open when its last page is
-    open_chains = {b.chain for b in batches if b.next_link} - {b.chain for b in batches if not b.next_link}
-    left = bool(open_chains)
+    chains = {c: c not in closed for b in batches for c in b.chains}
+    left = any(chains.values())
     complete = None if last.complete is None else not left
     seen = [b.observed_at for b in batches if b.observed_at]
     frames = [schema.frame(table, b.rows) for b in batches] if table else []
@@ -123,6 +148,7 @@ def _one(table: str, batches: list[Batch]) -> Batch:
         rows=pd.concat(frames, ignore_index=True) if frames else (),
         complete=complete,
         next_link=left,
+        chains=chains,
         message="; ".join(said),
         observed_at=max(seen, default=None),
     )

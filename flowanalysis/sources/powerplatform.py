@@ -140,7 +140,7 @@ def read(document: Document) -> Iterator[Batch | Reject]:
         if page.error:
             _failed(gather, page, asked)
         elif not page.rows and asked:
-            gather.page(page, IN_WORDS[asked], chain=_chain(page, asked))
+            gather.page(page, IN_WORDS[asked], chain=chain(page, asked))
             gather.expect(TABLES[asked], IN_WORDS[asked])
         for number, row in enumerate(page.rows, 1):
             _row(gather, page, row, number)
@@ -153,7 +153,7 @@ def _row(gather: Gather, page: Page, row: Row, number: int) -> None:
         gather.reject("", f"{page.place}, row {number}".strip(", "), "not a row of Power Platform that is known here")
         return
     read_row(gather, row, kind, request=page.request)
-    gather.page(page, IN_WORDS[kind], chain=_chain(page, kind, row))
+    gather.page(page, IN_WORDS[kind], chain=chain(page, kind, row))
 
 
 def read_row(gather: Gather, row: Row, kind: str, *, request: str = "") -> None:
@@ -161,7 +161,8 @@ def read_row(gather: Gather, row: Row, kind: str, *, request: str = "") -> None:
     HANDLERS[kind](gather, row, request)
 
 
-def _chain(page: Page, kind: str, row: Row | None = None) -> str:
+def chain(page: Page, kind: str, row: Row | None = None) -> str:
+    """The name of the collection that a page is a part of, by its request or by one of its rows."""
     found = obj(row)
     place = rows.environment_of(found, page.request) if kind != "environment" else None
     inner = rows.flow_of(found, page.request) if kind in {"permission", "run", "run_only"} else None
