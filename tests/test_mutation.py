@@ -13,7 +13,7 @@ pytest.importorskip("fcntl", reason="faults are tried in forked processes, which
 
 import trial  # noqa: E402
 from mutants import mutants  # noqa: E402
-from swap import in_function, path_of, swap  # noqa: E402
+from swap import in_function, own_names, path_of, swap  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the copies run no thread
 SOURCE = '''"""Words."""
@@ -69,6 +69,24 @@ def test_a_fault_acts_on_those_who_imported_the_function_before():
     assert elide("x" * 30, 9) == "xxxx…xxxx"  # only the copy of the process was changed
 
 
+def test_a_constant_is_changed_in_place_only_where_no_other_holds_it():
+    from flowanalysis import text
+    from flowanalysis.report import export
+
+    assert export.CONTROL is text.CONTROL
+    source = path_of("text").read_text(encoding="utf-8")
+    line = next(n for n, words in enumerate(source.splitlines(), 1) if words.startswith("CELL_LIMIT ="))
+    assert own_names("text", source, line) == ["CELL_LIMIT"]
+
+    def work() -> int:
+        swap("text", source.replace("CELL_LIMIT = 32_767", "CELL_LIMIT = 5"), ["CELL_LIMIT"])
+        return int(text.cell("x" * 9) == "xxxx…")
+
+    assert trial.child(work) == 1
+    shared = next(n for n, words in enumerate(source.splitlines(), 1) if words.startswith("CONTROL ="))
+    assert own_names("text", source, shared) == []
+
+
 def test_answers_of_a_child_are_told_apart_and_an_endless_one_is_stopped():
     def endless() -> int:
         while True:
@@ -82,7 +100,8 @@ def test_answers_of_a_child_are_told_apart_and_an_endless_one_is_stopped():
 
 def test_the_quickest_tests_over_a_line_are_tried_first(monkeypatch):
     fault = mutants(SOURCE)[3]
-    notes = {"lines": {"7": ["slow", "", "quick"]}, "seconds": {"slow": 9.0, "quick": 0.1, "other": 0.2}}
+    lines = {"7": ["slow", "", "quick"], "9": ["other"]}
+    notes = {"lines": lines, "seconds": {"slow": 9.0, "quick": 0.1, "other": 0.2, "elsewhere": 0.3}}
     assert trial.tried_on(fault, notes) == ["quick", "slow"]
     assert trial.tried_on(mutants(SOURCE)[0], notes) == ["quick", "other", "slow"]  # at import: any may notice
     monkeypatch.setattr(trial, "MOST", 1.0)

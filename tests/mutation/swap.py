@@ -8,7 +8,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,8 +45,23 @@ def in_function(source: str, line: int) -> bool:
     )
 
 
-def swap(module: str, source: str) -> None:
-    """Give every function of a loaded module the code that it has in a changed text."""
+def own_names(module: str, source: str, line: int) -> list[str]:
+    """Names that a line at import gives values to, when no other module holds these values under that name."""
+    loaded = sys.modules[f"flowanalysis.{module}"]
+    named = [
+        target.id
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= node.end_lineno
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    ]
+    others = [vars(m) for m in list(sys.modules.values()) if m is not loaded and hasattr(m, "__dict__")]
+    shared = any(o.get(n) is getattr(loaded, n, None) for n in named for o in others)
+    return [] if shared else named
+
+
+def swap(module: str, source: str, names: Iterable[str] = ()) -> None:
+    """Give every function of a loaded module, and these names, what they are in a changed text."""
     loaded = sys.modules[f"flowanalysis.{module}"]
     other = types.ModuleType(loaded.__name__)
     sys.modules[loaded.__name__] = other  # dataclasses look themselves up
@@ -57,6 +72,7 @@ def swap(module: str, source: str) -> None:
     for name, function in _functions(vars(loaded), loaded.__name__):
         if function.__code__.co_filename == loaded.__file__:  # a dataclass writes some of its own
             function.__code__ = theirs[name].__code__
+    vars(loaded).update({name: vars(other)[name] for name in names})
 
 
 def _functions(space: dict, module: str) -> Iterator[tuple[str, types.FunctionType]]:

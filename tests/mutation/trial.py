@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mutants import Mutant
-from swap import Changed, forget, in_function, path_of, swap
+from swap import Changed, forget, in_function, own_names, path_of, swap
 
 MOST = 120.0  # seconds of tests tried against one fault
 SAID = os.dup(2)  # children are silent otherwise
@@ -75,13 +75,12 @@ class Trial:
             return True
         notes = json.loads((self.out / "notes").read_text())
         source = path_of(self.module).read_text(encoding="utf-8")
-        answers = [
-            noticed(lambda f=f, c=c: self._tried(session, f, c), self.module, f, c, notes, self.lock)
-            if in_function(source, f.line)
-            else ""
-            for f in self.faults
-            for c in [tried_on(f, notes)]
-        ]
+        answers = []
+        for fault in self.faults:
+            chosen, names = tried_on(fault, notes), own_names(self.module, source, fault.line)
+            here = names or in_function(source, fault.line)
+            work = lambda f=fault, c=chosen, n=names: self._tried(session, f, c, n)  # noqa: E731
+            answers.append(noticed(work, self.module, fault, chosen, notes, self.lock) if here else "")
         (self.out / "answers").write_text(json.dumps(answers))
         return True
 
@@ -107,8 +106,8 @@ class Trial:
         (self.out / "notes").write_text(json.dumps({"lines": lines, "seconds": seconds}))
         return 0
 
-    def _tried(self, session, fault: Mutant, chosen: list[str]) -> int:
-        swap(self.module, fault.source)
+    def _tried(self, session, fault: Mutant, chosen: list[str], names: list[str]) -> int:
+        swap(self.module, fault.source, names)
         known = {item.nodeid: item for item in session.items}
         for item, after in _pairs([known[name] for name in chosen]):
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
@@ -129,10 +128,11 @@ def anew(module: str, fault: Mutant, tests: list[str]) -> int:
 
 
 def tried_on(fault: Mutant, notes: Notes) -> list[str]:
-    """Tests that pass over the line, quickest first; over lines that run at import, all are tried."""
+    """Tests that pass over the line, quickest first; for a line that runs at import, over any line of the module."""
     over = [t for t in notes["lines"].get(str(fault.line), []) if t]
+    over = over or sorted({t for tests in notes["lines"].values() for t in tests if t})
     left, chosen = MOST, []
-    for test in sorted(over or notes["seconds"], key=notes["seconds"].get):
+    for test in sorted(over, key=notes["seconds"].get):
         left -= notes["seconds"][test]
         chosen += [test] if left > 0 else []
     return chosen
