@@ -89,9 +89,9 @@ class _Merging:
 
     Attributes
     ----------
-    rights : groups x rights
+    rights : rights x groups
         1: the account holds it; the rights are those that some group holds, for no merging brings others.
-    open : groups x rights
+    open : rights x groups
         Weight times people who could reach a right that the account does not hold yet.
     cost : groups x groups
         Exposure that merging adds; infinite where it is not allowed.
@@ -106,14 +106,14 @@ class _Merging:
             held |= group.rights
         here = np.array(bits(held), int)
         # Single precision is exact for what is compared here: small weights times numbers of people.
-        self.weights = np.asarray(rules.weights, np.float32)[here]
-        self.rights = np.array([_ones(g.rights, held, here) for g in groups])
-        self.people = np.array([_people(g, held, here) for g in groups])
+        self.weights = np.asarray(rules.weights, np.float32)[here, None]
+        self.rights = np.array([_ones(g.rights, held, here) for g in groups]).T.copy()
+        self.people = np.array([_people(g, held, here) for g in groups]).T.copy()
         self.open = self.people * (1 - self.rights) * self.weights
         self.load = np.array([(g.flows, g.requests) for g in groups], float)
         self.most = np.array([rules.most_flows, rules.most_requests]) + NEAR
         self.barred = _barred(rules, groups)
-        one_way = self.open @ self.rights.T
+        one_way = self.open.T @ self.rights
         over = (self.load[:, None] + self.load[None, :] > self.most).any(axis=2)
         self.cost = np.where(self.barred | over, np.inf, one_way + one_way.T)
         self.near = self.cost.argmin(axis=1)
@@ -134,8 +134,9 @@ class _Merging:
     def _shrink(self) -> None:
         """Forget groups that were merged into others."""
         alive = np.flatnonzero(~self.dead)
-        for name in ("rights", "people", "open", "load", "dead"):
-            setattr(self, name, getattr(self, name)[alive])
+        for name in ("rights", "people", "open"):
+            setattr(self, name, getattr(self, name)[:, alive])
+        self.load, self.dead = self.load[alive], self.dead[alive]
         for name in ("barred", "cost"):
             setattr(self, name, getattr(self, name)[np.ix_(alive, alive)])
         self.near = self.cost.argmin(axis=1)
@@ -143,15 +144,16 @@ class _Merging:
 
     def _merge(self, keep: int, gone: int) -> None:
         """One group takes in another, which is barred from everything from then on."""
-        np.maximum(self.rights[keep], self.rights[gone], out=self.rights[keep])
-        self.people[keep] += self.people[gone]
+        self.rights[:, keep] = np.maximum(self.rights[:, keep], self.rights[:, gone])
+        self.people[:, keep] += self.people[:, gone]
         self.load[keep] += self.load[gone]
-        self.open[keep] = self.people[keep] * (1 - self.rights[keep]) * self.weights
+        self.open[:, keep] = self.people[:, keep] * (1 - self.rights[:, keep]) * self.weights[:, 0]
         self.barred[keep] |= self.barred[gone]
         self.barred[gone] = self.barred[:, gone] = True
         self.dead[gone] = True
         self.barred[:, keep] = self.barred[keep]
-        row = self.rights @ self.open[keep] + self.open @ self.rights[keep]
+        held, wide = np.flatnonzero(self.rights[:, keep]), np.flatnonzero(self.open[:, keep])
+        row = self.open[wide, keep] @ self.rights[wide] + self.open[held].sum(axis=0)
         row[self.barred[keep] | (self.load + self.load[keep] > self.most).any(axis=1)] = np.inf
         row[[keep, gone]] = np.inf
         self.cost[gone] = self.cost[:, gone] = np.inf

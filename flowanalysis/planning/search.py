@@ -83,10 +83,12 @@ class Homes:
         fitting = [place for place in free if place != but and self.groups[place].holds(number)]
         if len(fitting) < 2:
             return fitting[0] if fitting else None
-        added = [self.groups[place].added(number) for place in fitting]
-        least, kin = min(added), self.part.units[number].kin
-        equal = [place for place, more in zip(fitting, added, strict=True) if more <= least]
-        return min(equal, key=lambda place: (self.groups[place].kin != kin, self.groups[place].key))
+        if not self.part.pairwise:  # else nobody comes to anything, wherever the unit goes
+            added = [self.groups[place].added(number) for place in fitting]
+            least = min(added)
+            fitting = [place for place, more in zip(fitting, added, strict=True) if more <= least]
+        kin = self.part.units[number].kin
+        return min(fitting, key=lambda place: (self.groups[place].kin != kin, self.groups[place].key))
 
 
 def insert(part: Part) -> list[Group]:

@@ -209,7 +209,9 @@ def match(
     have, _ = covered(tenant, demands, wants, held)
     have = have[:, [held.row[a] for a in ids]]
     kept = np.array([[demand.kept.get(a, 0) for a in ids] for demand in demands], float)
-    allowed = np.array([_allowed(demand, accounts, rules) for demand in demands])
+    facts = {c: accounts[c].to_numpy(object) for c in ("account_id", "purpose", "kind", "boundaries")}
+    facts["requests"] = accounts["requests"].to_numpy(float)
+    allowed = np.array([_allowed(demand, facts, rules) for demand in demands])
     allowed &= (kept + have > 0) | np.array([[demand.pin == a for a in ids] for demand in demands])
     most = float((kept + have).sum()) + 1.0
     value = np.where(allowed, most + kept + have, 0.0)
@@ -221,13 +223,16 @@ def match(
     return found
 
 
-def _allowed(demand: Demand, accounts: pd.DataFrame, rules: Constraints) -> np.ndarray:
+def _allowed(demand: Demand, accounts: Mapping[str, np.ndarray], rules: Constraints) -> np.ndarray:
     """Accounts that rules let serve the demand. A pinned account serves the flows pinned to it, and no other group."""
     ids = accounts["account_id"]
     if demand.pin:
-        return (ids == demand.pin).to_numpy(bool)
-    banned = {account for flow, account in rules.forbidden if flow in set(demand.flows)} | set(rules.pins.values())
-    place = np.array([not b or demand.boundary in b for b in accounts["boundaries"]], bool)
-    fit = place & (accounts["purpose"] == demand.purpose).to_numpy(bool) & ~ids.isin(banned).to_numpy(bool)
-    fit &= accounts["requests"].to_numpy() >= demand.requests
-    return fit if demand.principal else fit & (accounts["kind"] != "service_principal").to_numpy(bool)
+        return ids == demand.pin
+    banned = {account for flow, account in rules.forbidden if flow in demand.flows} | set(rules.pins.values())
+    fit = (accounts["purpose"] == demand.purpose) & (accounts["requests"] >= demand.requests)
+    if not demand.principal:
+        fit &= accounts["kind"] != "service_principal"
+    places = accounts["boundaries"]
+    for n in np.flatnonzero(fit).tolist():
+        fit[n] = ids[n] not in banned and (not places[n] or demand.boundary in places[n])
+    return fit

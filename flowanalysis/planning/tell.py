@@ -15,7 +15,7 @@ from flowanalysis.planning.constraints import COLUMNS, problem
 from flowanalysis.planning.study import Study, flow_key, flow_of
 from flowanalysis.planning.subjects import LEFT
 from flowanalysis.planning.targets import Demand, match
-from flowanalysis.planning.units import Group, Rules, bits
+from flowanalysis.planning.units import Group, Rules, Unit, bits
 from flowanalysis.planning.wants import KEY
 from flowanalysis.schema import COUNT, FLAG, NUMBER, TEXT
 from flowanalysis.tenant import Tenant
@@ -303,12 +303,14 @@ def findings(seen: Study) -> pd.DataFrame:
 
 def today(seen: Study) -> tuple[int, float]:
     """Accounts behind the planned flows, and their exposure if each held exactly what its flows need."""
-    units = {unit.key: unit for unit in seen.units}
     planned = seen.flows[seen.flows["planned"]].dropna(subset="account_id")
+    account = {flow_key(e, f): a for e, f, a in planned[[*KEY, "account_id"]].itertuples(index=False)}
+    groups: dict[str, list[Unit]] = {}
+    for unit in seen.units:
+        if unit.key in account:
+            groups.setdefault(account[unit.key], []).append(unit)
     exposure, free = 0.0, Rules(seen.rules.weights, float("inf"))
-    groups = planned.groupby("account_id")
-    for _, rows in groups:
-        members = [units[flow_key(*key)] for key in rows[KEY].itertuples(index=False, name=None)]
+    for members in groups.values():
         rights = 0
         for unit in members:
             rights |= unit.needs
