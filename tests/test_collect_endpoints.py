@@ -10,8 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from flowanalysis import reference
-from flowanalysis.collect.endpoints import Endpoint, all_endpoints, endpoint
+from flowanalysis.collect.clouds import cloud, origin
+from flowanalysis.collect.endpoints import Endpoint, all_endpoints, chosen, endpoint
 from flowanalysis.collect.names import PARTS
+from flowanalysis.collect.scopes import table
+from flowanalysis.errors import RefusedRequest
 
 METADATA = tomllib.loads(Path(__file__).with_name("graph_metadata.toml").read_text(encoding="utf-8"))
 GRAPH = [e for e in all_endpoints() if e.service == "graph"]
@@ -112,3 +115,25 @@ def test_an_address_is_written_as_the_documentation_writes_it():
     assert parts.path == "/v1.0/users"
     assert parse_qs(parts.query)["$expand"] == ["manager($select=id)"]
     assert " " not in endpoint("dataverse/workflows").relative({"environment": "e", "database": "d"})
+
+
+def test_no_more_than_four_are_asked_for_at_once():
+    """Graph's batches count singly against its limits, and the flow addresses publish none."""
+    assert {row.workers for row in all_endpoints()} <= {1, 2, 4}
+    assert all(row.workers == 1 or row.parent for row in all_endpoints())
+
+
+@pytest.mark.parametrize("name", sorted(reference.toml("clouds")))
+def test_every_cloud_is_data_from_its_sign_in_to_its_databases(name):
+    here = cloud(name)
+    assert origin(here.authority)[0] == "https"
+    for service in here.services.values():
+        assert origin(service.base)[0] == "https"
+        assert service.scope.startswith("https://")
+        assert service.scope.endswith("/.default")
+    assert {e.service for e in chosen(("graph", "flows"))} - set(here.services) <= {"powerplatform"}
+    for suffix in here.dataverse_suffixes:
+        assert here.dataverse(f"https://contoso{suffix}/").scope == f"https://contoso{suffix}/.default"
+        with pytest.raises(RefusedRequest):
+            here.dataverse(f"https://contoso{suffix}.evil.example/")
+    assert table(PARTS, cloud_name=name)["audience"].str.startswith("https://login").sum() == 0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_tenant import FakeTokens
 from fake_tenant.small import APPS, BAP, FLOW, USERS, directory, manifest, newest, platform, rows, run
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from flowanalysis.collect.clouds import cloud
 from flowanalysis.collect.limits import Limits
-from flowanalysis.errors import CollectError, HonestStop
+from flowanalysis.collect.transport import Call, Transport
+from flowanalysis.errors import CollectError, HonestStop, RefusedRequest
 
 
 def test_a_list_that_outgrows_its_count_ends(tmp_path):
@@ -43,6 +47,44 @@ def test_flows_whose_later_page_is_gone_are_a_gap_not_an_environment_without_flo
             run(served, tmp_path, parts=("flows",))
     entry = manifest(newest(tmp_path))["collections"]["powerplatform/flows"]
     assert (entry["state"], entry["missing_count"]) == ("partial", 1)
+
+
+def test_a_link_to_a_host_behind_the_flow_service_is_asked_for_at_the_service(tmp_path):
+    def behind(tenant, request, handler):
+        if request.path != f"{FLOW}/env-1/v2/flows":
+            return None
+        status, headers, body = tenant.answer(request)
+        return status, headers, body.replace(tenant.base("flow").encode(), b"https://emea.api.flow.example:11777")
+
+    with platform() as served:
+        flow = served.lists["flow", f"{FLOW}/env-1/v2/flows"][0]
+        served.lists["flow", f"{FLOW}/env-1/v2/flows"] = [{**flow, "id": f"f-{n}"} for n in range(45)]
+        served.fault, here = behind, served.cloud
+        with pytest.raises(HonestStop, match="gets no request"):
+            run(served, tmp_path / "unknown", parts=("flows",))
+        known = replace(here.service("flow"), inner=(".api.flow.example",))
+        here = replace(here, services={**here.services, "flow": known})
+        folder = run(served, tmp_path / "known", parts=("flows",), cloud=here)
+        assert served.foreign == []
+    assert [row["id"] for row in rows(folder, "powerplatform/flows")] == [f"f-{n}" for n in range(45)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.flow.microsoft.com.evil.example/x",
+        "https://evilapi.flow.microsoft.com/x",
+        "https://a.api.flow.microsoft.com@evil.example/x",
+        "http://emea.api.flow.microsoft.com/x",
+        "https://emea.api.flow.microsoft.com\\@evil.example/x",
+        "https://[::1",
+    ],
+)
+def test_a_link_elsewhere_stays_one_and_is_refused(url):
+    service = cloud("global").service("flow")
+    assert service.homeward(url) == url
+    with pytest.raises(RefusedRequest):
+        Transport(FakeTokens()).send(Call(service.homeward(url), service))
 
 
 def test_rows_repeated_at_the_page_borders_of_an_environment_are_kept_once(tmp_path):

@@ -19,10 +19,30 @@ STRANGE = re.compile(r"[\x00-\x20\x7f\\]")  # characters that programs read diff
 
 @dataclass(frozen=True)
 class Service:
-    """One origin and the audience of its tokens."""
+    """One origin and the audience of its tokens; `inner` are endings of hosts behind it that its links may name."""
 
     base: str
     scope: str
+    inner: tuple[str, ...] = ()
+
+    def homeward(self, url: str) -> str:
+        """A link to a host behind the service as an address of the service itself; any other link as it is.
+
+        Such a host knows no tokens of this audience, and gets none: it is not asked.
+
+        >>> service = Service("https://api.flow.example", "", inner=(".api.flow.example",))
+        >>> service.homeward("https://emea.api.flow.example:11777/flows?$skiptoken=1")
+        'https://api.flow.example/flows?$skiptoken=1'
+        """
+        if not self.inner or STRANGE.search(url):
+            return url
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return url
+        if parts.scheme != "https" or "@" in parts.netloc or not (parts.hostname or "").endswith(self.inner):
+            return url
+        return f"{self.base}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
 @dataclass(frozen=True)
@@ -106,5 +126,8 @@ def cloud(name: str | Cloud) -> Cloud:
     if name not in known:
         raise UnknownName("cloud", name, known)
     row = known[name]
-    services = {key: Service(**value) for key, value in row["services"].items()}
+    services = {
+        key: Service(value["base"], value["scope"], tuple(value.get("inner", ())))
+        for key, value in row["services"].items()
+    }
     return Cloud(name, row["title"], row["authority"], services, tuple(row["dataverse_suffixes"]))

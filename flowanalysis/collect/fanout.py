@@ -208,7 +208,8 @@ def _parent_pages(
         if page is None:
             page = context.transport.send(asking(endpoint, parent.service, place))
         yield place, page
-        place = None if endpoint.paging == "object" else pages.following(page, place)
+        link = None if endpoint.paging == "object" else pages.following(page, place)
+        place = link and parent.service.homeward(link)
         page = None
 
 

@@ -54,10 +54,11 @@ def asking(endpoint: Endpoint, service: Service, place: str) -> Call:
     )
 
 
-def _following(endpoint: Endpoint, page: dict[str, Any], place: str) -> str | None:
+def _following(endpoint: Endpoint, service: Service, page: dict[str, Any], place: str) -> str | None:
     if endpoint.paging == "skiptoken":
         return page.get("skipToken") or page.get("SkipToken") or None
-    return None if endpoint.paging == "object" else pages.following(page, place)
+    link = None if endpoint.paging == "object" else pages.following(page, place)
+    return link and service.homeward(link)
 
 
 def _nicety(context: Context, call: Call) -> Any:
@@ -154,7 +155,7 @@ def _pages(
             context.transport,
             state.next,
             ask=lambda place: asking(endpoint, service, place),
-            follow=lambda answer, place: _following(endpoint, answer.value, place),
+            follow=lambda answer, place: _following(endpoint, service, answer.value, place),
             glimpse=pages.glimpse if endpoint.payload is None else lambda content, place: None,
         )
         for place, answer, following in walked:

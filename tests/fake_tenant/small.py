@@ -33,7 +33,7 @@ def directory(count: int = 45, groups: int = 0) -> FakeTenant:
 
 def run(served: FakeTenant, out: Path, **options) -> Path:
     options = {"parts": ("graph",), "signin": FakeTokens(), "limits": Limits(broken=3), "progress": False, **options}
-    return collect(tenant="fabrikam.example", out=out, cloud=served.cloud, clock=served.clock, **options)
+    return collect(tenant="fabrikam.example", out=out, clock=served.clock, **{"cloud": served.cloud, **options})
 
 
 def manifest(folder: Path) -> dict:
