@@ -191,13 +191,11 @@ def test_a_file_with_another_number_of_flows_is_refused(tmp_path):
 
 def test_the_command_ranks_accounts_and_lists_the_rights(root):
     data = str(root / "data" / "demo" / "2026-10")
-    done = CliRunner().invoke(
-        main, ["advise", "Invoice intake", "--data", data, "--most", "3"], obj=main.context_settings["obj"]
-    )
+    done = CliRunner().invoke(main, ["advise", "Invoice intake", "--data", data, "--most", "3"])
     assert done.exit_code == 0, done.output
     assert "svc-flow-finance" in done.output
     assert "create one with exactly these rights" in done.output
-    wrong = CliRunner().invoke(main, ["advise", "No such flow", "--data", data], obj=main.context_settings["obj"])
+    wrong = CliRunner().invoke(main, ["advise", "No such flow", "--data", data])
     assert wrong.exit_code == 2
 
 
