@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 import networkx as nx
+import numpy as np
 import pandas as pd
 
 from flowanalysis.analysis.execution import connection_accounts, connection_uses
@@ -18,6 +19,8 @@ from flowanalysis.graph_nodes import describe, resolve
 from flowanalysis.tenant import Source, Tenant
 
 EDGE = ["source", "target", "kind", "reason"]
+FLOW = ("environment_id", "flow_id")
+CONNECTION = ("environment_id", "connection_id")
 Nodes = Mapping[str, set[str]]  # family of ids -> ids: principal, flow, connection, connector, resource, role
 ROLE_EDGES = {"Owner": ("owns", "owns"), "CanEdit": ("co-owns", "can edit"), "RunOnly": ("may run", "may run")}
 
@@ -62,10 +65,10 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
     labels, more = describe(tenant, grown), _more(tenant, grown, fan)
     for node, distance in grown.items():
         result.add_node(node, **labels[node], distance=distance, more=more[node])
-    for source, target, kind, template in _edges(tenant, _by_family(grown), fan).itertuples(index=False, name=None):
-        if source in grown and target in grown:
-            reason = _in_words(template, labels[source]["label"], labels[target]["label"])
-            result.add_edge(source, target, kind=kind, reason=reason)
+    edges = _edges(tenant, _by_family(grown), fan, among=grown)
+    for source, target, kind, template in zip(*(edges[c].tolist() for c in EDGE), strict=True):
+        reason = _in_words(template, labels[source]["label"], labels[target]["label"])
+        result.add_edge(source, target, kind=kind, reason=reason)
     return result
 
 
@@ -81,7 +84,7 @@ def _grow(tenant: Tenant, start: set[str], *, hops: int, fan: int, limit: int) -
     for hop in range(1, hops + 1):
         edges = _edges(tenant, _by_family(frontier), fan)
         met = pd.unique(pd.concat([edges["source"], edges["target"]]))
-        new = [node for node in met if node not in grown]
+        new = [node for node in met.tolist() if node not in grown]
         if len(grown) + len(new) > limit:
             return grown | dict.fromkeys(new[: limit - len(grown)], hop), True
         frontier = dict.fromkeys(new, hop)
@@ -99,22 +102,28 @@ def _by_family(nodes: Iterable[str]) -> Nodes:
     return families
 
 
-def _edges(tenant: Tenant, nodes: Nodes, fan: int) -> pd.DataFrame:
-    """All edges that touch the nodes, from every source of edges."""
-    parts = [part for source in SOURCES for part in source(tenant, nodes, fan)]
-    return pd.concat(parts, ignore_index=True).drop_duplicates() if parts else pd.DataFrame(columns=EDGE)
+def _edges(tenant: Tenant, nodes: Nodes, fan: int, *, among: Iterable[str] | None = None) -> pd.DataFrame:
+    """All edges that touch the nodes, from every source of edges; with `among` only those between such nodes."""
+    parts = [part for source in SOURCES for part in source(tenant, nodes, fan) if len(part)]
+    if among is not None:
+        known = pd.Index(list(among), dtype="str")
+        parts = [part[part["source"].isin(known) & part["target"].isin(known)] for part in parts]
+    return pd.concat(parts, ignore_index=True).drop_duplicates() if parts else pd.DataFrame(columns=EDGE, dtype="str")
 
 
-def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: int) -> pd.DataFrame:
-    """Rows of a table or analysis that touch given ids in one of the columns."""
-    parts = []
+def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: int, *columns: str) -> pd.DataFrame:
+    """Some columns of the rows of a table or analysis that touch given ids in one of the `ends`."""
+    frame = tenant[source] if isinstance(source, str) else source(tenant)
+    found = [np.empty(0, np.int32)]
     for column, ids in ends.items():
         scoped = column in ("flow_id", "connection_id")
         keys = {i.partition("/")[2] for i in ids} if scoped else ids
-        rows = tenant.rows(source, column, sorted(keys), fan=fan)
-        # An id alone is not a key: packages and copies of environments repeat it.
-        parts.append(rows[(rows["environment_id"] + "/" + rows[column]).isin(ids)] if scoped else rows)
-    return pd.concat(parts).drop_duplicates()
+        places = tenant.lookup(source, column).positions(sorted(keys), fan=fan)
+        if scoped:  # an id alone is not a key: packages and copies of environments repeat it
+            rows = frame[["environment_id", column]].take(places)
+            places = places[(rows["environment_id"] + "/" + rows[column]).isin(ids).to_numpy(bool)]
+        found.append(places)
+    return frame[list(columns)].take(pd.unique(np.concatenate(found)))
 
 
 def _edge(source: pd.Series, target: pd.Series, kind: str, reason: str | pd.Series) -> pd.DataFrame:
@@ -154,7 +163,15 @@ def _more(tenant: Tenant, nodes: Iterable[str], fan: int) -> dict[str, int]:
 
 def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Who owns, edits or may run a flow."""
-    rows = _touching(tenant, "flow_owners", {"flow_id": nodes["flow"], "principal_id": nodes["principal"]}, fan)
+    rows = _touching(
+        tenant,
+        "flow_owners",
+        {"flow_id": nodes["flow"], "principal_id": nodes["principal"]},
+        fan,
+        *FLOW,
+        "principal_id",
+        "role",
+    )
     parts = []
     for role, of_role in rows.groupby("role"):
         kind, verb = ROLE_EDGES.get(str(role), ("may see", "may see"))
@@ -167,7 +184,8 @@ def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 def use_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Which connections a flow uses, and as whom it runs."""
     ends = {"flow_id": nodes["flow"], "connection_id": nodes["connection"], "account_id": nodes["principal"]}
-    rows = _touching(tenant, connection_uses, ends, fan)
+    columns = (*FLOW, "connection_id", "account_id", "alias", "reason", "how")
+    rows = _touching(tenant, connection_uses, ends, fan, *columns)
     embedded = rows[rows["reason"] != "invoker"]
     return [
         _edge(_flow(embedded), _connection(embedded), "uses", "{source} uses {target} as " + embedded["alias"]),
@@ -183,7 +201,7 @@ def use_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """As whom a connection signs in, and through which connector."""
     ends = {"connection_id": nodes["connection"], "account_id": nodes["principal"], "connector_id": nodes["connector"]}
-    rows = _touching(tenant, connection_accounts, ends, fan)
+    rows = _touching(tenant, connection_accounts, ends, fan, *CONNECTION, "account_id", "connector_id", "method")
     signs = "{source} signs in as {target} (" + rows["method"].str.replace("_", " ") + ")"
     return [
         _edge(_connection(rows), "principal:" + rows["account_id"], "signs in as", signs),
@@ -193,7 +211,8 @@ def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 
 def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Who is in which group."""
-    rows = _touching(tenant, "memberships", {"member_id": nodes["principal"], "group_id": nodes["principal"]}, fan)
+    ends = {"member_id": nodes["principal"], "group_id": nodes["principal"]}
+    rows = _touching(tenant, "memberships", ends, fan, "member_id", "group_id", "relation")
     reason = "{source} is " + rows["relation"].fillna("member") + " of {target}"
     return [_edge("principal:" + rows["member_id"], "principal:" + rows["group_id"], "member of", reason)]
 
@@ -201,14 +220,15 @@ def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 def share_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """With whom a connection is shared."""
     ends = {"connection_id": nodes["connection"], "principal_id": nodes["principal"]}
-    rows = _touching(tenant, "connection_shares", ends, fan)
+    rows = _touching(tenant, "connection_shares", ends, fan, *CONNECTION, "principal_id", "role")
     reason = "{source} is shared with {target} (" + rows["role"].fillna("role not told") + ")"
     return [_edge(_connection(rows), "principal:" + rows["principal_id"], "shared with", reason)]
 
 
 def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """What a flow needs."""
-    rows = _touching(tenant, "needs", {"flow_id": nodes["flow"], "resource": nodes["resource"]}, fan)
+    ends = {"flow_id": nodes["flow"], "resource": nodes["resource"]}
+    rows = _touching(tenant, "needs", ends, fan, *FLOW, "resource", "level", "step")
     rows = rows[rows["resource"].fillna("") != ""]
     reason = "{source} needs " + rows["level"] + " on {target} in step " + rows["step"]
     return [_edge(_flow(rows), "resource:" + rows["resource"], "needs", reason)]
@@ -216,7 +236,8 @@ def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 
 def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Who may do what on a resource."""
-    rows = _touching(tenant, "grants", {"principal_id": nodes["principal"], "resource_id": nodes["resource"]}, fan)
+    ends = {"principal_id": nodes["principal"], "resource_id": nodes["resource"]}
+    rows = _touching(tenant, "grants", ends, fan, "principal_id", "resource_id", "level", "via")
     reason = "{source} holds " + rows["level"] + " rights on {target} (" + rows["via"].fillna("direct") + ")"
     return [_edge("principal:" + rows["principal_id"], "resource:" + rows["resource_id"], "may", reason)]
 
@@ -224,14 +245,14 @@ def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
 def role_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Who holds which directory role."""
     ends = {"principal_id": nodes["principal"], "role_name": nodes["role"]}
-    rows = _touching(tenant, "role_assignments", ends, fan)
+    rows = _touching(tenant, "role_assignments", ends, fan, "principal_id", "role_name", "state")
     reason = "{source} holds {target} (" + rows["state"].fillna("active") + ")"
     return [_edge("principal:" + rows["principal_id"], "role:" + rows["role_name"], "holds", reason)]
 
 
 def child_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
     """Which flow calls which."""
-    calls = _touching(tenant, "steps", {"flow_id": nodes["flow"]}, fan)
+    calls = _touching(tenant, "steps", {"flow_id": nodes["flow"]}, fan, *FLOW, "child_flow_id")
     calls = calls[calls["child_flow_id"].notna()]
     if not len(calls):
         return []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import reduce
 from typing import Any
 
 import pandas as pd
 
+from flowanalysis import schema
 from flowanalysis.errors import UnknownName
 from flowanalysis.tenant import Tenant
 
@@ -94,21 +96,18 @@ def describe(tenant: Tenant, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
     keys = {family: [n.partition(":")[2] for n in described if n.startswith(f"{family}:")] for family in FAMILIES}
     for family, table, column, label, state in DESCRIPTIONS:
         scoped = column in ("flow_id", "connection_id")
-        rows = tenant.rows(table, column, [k.rpartition("/")[2] if scoped else k for k in keys[family]])
+        places = tenant.lookup(table, column).positions(k.rpartition("/")[2] if scoped else k for k in keys[family])
+        named = [c for c in ("environment_id", "kind", column, *label, state) if c in schema.table(table).names]
+        rows = tenant[table][list(dict.fromkeys(named))].take(places)
         ids = rows["environment_id"] + "/" + rows[column] if scoped else rows[column]
-        names = rows[label].bfill(axis=1).iloc[:, 0]
+        names = reduce(lambda known, more: known.fillna(rows[more]), label[1:], rows[label[0]]).fillna(ids)  # noqa: B023
         kinds = (
-            rows["kind"] if table == "identities" else pd.Series("group" if table == "groups" else family, rows.index)
+            rows["kind"].tolist() if table == "identities" else ["group" if table == "groups" else family] * len(ids)
         )
-        states = rows[state] if state else pd.Series("", rows.index)
-        for key, name, kind, is_ in zip(ids, names, kinds, states, strict=True):
-            node = f"{family}:{key}"
-            if node in described:
-                described[node] = {
-                    "kind": kind,
-                    "label": name if pd.notna(name) else key,
-                    "state": is_ if pd.notna(is_) else "",
-                }
+        states = rows[state].fillna("").tolist() if state else [""] * len(ids)
+        for key, name, kind, is_ in zip(ids.tolist(), names.tolist(), kinds, states, strict=True):
+            if f"{family}:{key}" in described:
+                described[f"{family}:{key}"] = {"kind": kind, "label": name, "state": is_}
     return described
 
 
