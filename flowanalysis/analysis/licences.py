@@ -9,9 +9,8 @@ import pandas as pd
 
 from flowanalysis import reference
 from flowanalysis.lookup import text_by
-from flowanalysis.remember import once_per_tenant
 from flowanalysis.schema import TEXT
-from flowanalysis.tenant import Tenant
+from flowanalysis.tenant import Tenant, once_per_tenant
 
 __all__ = ["licence_classes"]
 
