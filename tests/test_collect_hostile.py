@@ -108,7 +108,7 @@ def test_an_environment_whose_name_is_a_step_in_an_address_is_named_and_not_aske
     assert rows(newest(tmp_path), "powerplatform/flows") != []
 
 
-@pytest.mark.parametrize("told, least", [({"retry-after": "7"}, 7), ({"Retry-After": 7}, 7), ({}, 0)])
+@pytest.mark.parametrize("told, least", [({"retry-after": "7"}, 7), ({"Retry-After": 7}, 7), ({}, 0.5), (None, 0.5)])
 def test_what_is_throttled_inside_a_batch_waits_as_long_as_it_was_told(tmp_path, told, least):
     def spoil(tenant, request, handler):
         if not request.path.endswith("/$batch"):

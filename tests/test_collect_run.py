@@ -116,12 +116,13 @@ def test_members_come_by_batches_of_twenty(tmp_path):
     [
         {"status": 429, "headers": {"Retry-After": "1"}, "body": {"error": {"code": "TooManyRequests"}}},
         {"status": 503, "body": {}},
+        {"status": [], "headers": [], "body": []},
         {"status": 200, "body": {"value": "no list"}},
         {"status": 200},
         {"id": "0", "status": 200, "body": {"value": [{"id": "other"}]}},
         None,
     ],
-    ids=["throttled", "down", "malformed", "empty", "an id twice", "left out"],
+    ids=["throttled", "down", "odd", "malformed", "empty", "an id twice", "left out"],
 )
 def test_a_bad_answer_inside_a_batch_is_asked_for_again_singly(tmp_path, inner):
     def spoil(tenant, request, handler):

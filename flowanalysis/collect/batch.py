@@ -36,8 +36,10 @@ def ask_together(context: Context, endpoint: Endpoint, unit: Sequence[Parent]) -
     call = Call(f"{service.base}{version}/$batch", service, payload={"requests": asked}, check=_check)
     answers: dict[str, Any] = {}
     for answer in context.transport.send(call)["responses"]:
-        if isinstance(headers := answer.get("headers"), dict) and answer.get("status") != 200:
-            context.transport.asked_to_wait(call, {str(name): str(value) for name, value in headers.items()})
+        headers, status = answer.get("headers"), answer.get("status")
+        if status != 200:
+            told = headers.items() if isinstance(headers, dict) else ()
+            context.transport.heed(call, status, {str(name): str(value) for name, value in told})
         # an id that comes twice is contradictory: neither is taken
         answers[str(answer.get("id"))] = None if str(answer.get("id")) in answers else _page(answer)
     return [answers.get(str(number)) for number in range(len(unit))]

@@ -118,8 +118,8 @@ class Transport:
         self._closed_until: dict[tuple[str, str, int], float] = {}
         self._halted = False
 
-    def asked_to_wait(self, call: Call, headers: Mapping[str, str]) -> None:
-        """Heed what an answer inside an answer asks: its service is left alone for so long.
+    def heed(self, call: Call, status: object, headers: Mapping[str, str]) -> None:
+        """Heed the patience that an answer inside an answer asks for: its service is left alone for so long.
 
         Raises
         ------
@@ -127,7 +127,7 @@ class Transport:
             When that is longer than is waited for.
         """
         wait = asked_wait(CaseInsensitiveDict(headers), self.clock.now())
-        if wait is not None:
+        if wait is not None or (isinstance(status, int) and status in THROTTLED):
             pause = Budget(self.limits, self.clock).wait(Throttled("asked to wait", wait), call.where)
             self._close(call, pause, shared=True)
 
