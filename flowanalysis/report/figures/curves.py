@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -122,7 +123,12 @@ def front(ink: Ink, frame: pd.DataFrame, *, marks: Mapping[str, tuple[float, flo
         ax.plot(*spot, shape, color=colour, markersize=9, markerfacecolor="none", markeredgewidth=2.2, clip_on=False)
         right = spot[0] > 0.8 * max(x.max(), 1)  # there the words stand before their mark, inside the picture
         text, lift = f"{name}: {spot[0]:,.0f} accounts", 14 if right else 7
-        look = {"fontsize": 9.5, "fontweight": "bold", "color": colour, "ha": "right" if right else "left"}
+        look: dict[str, Any] = {
+            "fontsize": 9.5,
+            "fontweight": "bold",
+            "color": colour,
+            "ha": "right" if right else "left",
+        }
         ax.annotate(text, spot, (6 if right else 12, lift), textcoords="offset points", **look)
         words.append(f"{text} with exposure {spot[1]:,.0f}")
     ax.set_xlabel("service accounts")
