@@ -183,3 +183,19 @@ def test_a_picture_carries_its_description():
     frame = pd.DataFrame({"name": ["a", "b"], "flows": [3, 1]})
     _, about = show.picture(figures.impact(frame))._repr_mimebundle_()
     assert about["image/png"]["alt"].startswith("2 accounts can each stop")
+
+
+def test_advice_names_those_who_can_act_with_most_to_do_first():
+    rows = [("a", "ann"), ("b", "bo"), ("c", "bo"), ("d", None)]
+    frame = pd.DataFrame(rows, columns=["subject_name", "who"]).assign(rule="R", severity="high", title="T", advice="A")
+    [line] = show.advice_lines(frame).itertuples()
+    assert (line.people, line.subjects, line.count) == (["bo", "ann"], list("abcd"), 4)
+    [unknown] = show.advice_lines(frame.drop(columns="who")).itertuples()
+    assert unknown.people == []
+
+
+def test_the_curve_of_accounts_names_its_points_in_words_too():
+    frame = pd.DataFrame({"accounts": [9, 5, 2], "exposure": [0.0, 10.0, 90.0]})
+    told = show.picture(figures.front(frame, marks={"today": (4, 50.0), "this plan": (9, 0.0)})).alt
+    assert "today: 4 accounts with exposure 50" in told
+    assert "this plan: 9 accounts with exposure 0" in told
