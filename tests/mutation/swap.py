@@ -46,18 +46,17 @@ def in_function(source: str, line: int) -> bool:
 
 
 def own_names(module: str, source: str, line: int) -> list[str]:
-    """Names that a line at import gives values to, when no other module holds these values under that name."""
+    """All constants of a module, for a fault in one of them; none when other modules hold that one by its name."""
     loaded = sys.modules[f"flowanalysis.{module}"]
-    named = [
-        target.id
-        for node in ast.parse(source).body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.lineno <= line <= node.end_lineno
-        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
-        if isinstance(target, ast.Name)
-    ]
     others = [vars(m) for m in list(sys.modules.values()) if m is not loaded and hasattr(m, "__dict__")]
-    shared = any(o.get(n) is getattr(loaded, n, None) for n in named for o in others)
-    return [] if shared else named
+    here, known = [], []
+    for node in ast.parse(source).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names = [t.id for t in targets if isinstance(t, ast.Name)]
+        known += names  # what is computed from a constant changes with it
+        here += names if node.lineno <= line <= node.end_lineno else []
+    shared = any(other.get(name) is getattr(loaded, name, None) for name in here for other in others)
+    return known if here and not shared else []
 
 
 def swap(module: str, source: str, names: Iterable[str] = ()) -> None:
