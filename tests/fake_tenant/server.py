@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -73,8 +74,9 @@ class FakeTenant:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with ThreadPoolExecutor(len(self.servers)) as pool:  # each waits for the next look of its loop: together
+            list(pool.map(lambda server: server.shutdown(), self.servers.values()))
         for server in self.servers.values():
-            server.shutdown()
             server.server_close()
 
     def base(self, role: str) -> str:
