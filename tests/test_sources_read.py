@@ -92,7 +92,7 @@ def test_the_last_page_in_another_file_closes_the_list(place):
         p3=page("users", [user("c")]),
     )
     tenant = sources.read(place).tenant()
-    assert tenant.collection_log["complete"].tolist() == [True, True, True]
+    assert tenant.collection_log["complete"].tolist() == [True]
     assert not tenant.collection_log["next_link"].any()
     assert len(tenant.identities) == 3
 
@@ -208,3 +208,20 @@ def test_exports_without_any_time_are_as_old_as_their_newest_file(tmp_path):
     path.write_text('{"value": [{"id": "u1", "userPrincipalName": "ann@contoso.example"}]}', encoding="utf-8")
     os.utime(path, (1_790_000_000, 1_790_000_000))
     assert sources.read(path).tenant().month == "2026-09"
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_pages_of_one_list_in_many_files_are_one_line_of_the_log(tmp_path, last):
+    base = "https://graph.microsoft.com/v1.0/users"
+    for number in range(4):
+        page = {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users"}
+        page["value"] = [{"id": f"u{number}{n}", "userPrincipalName": f"{n}@x.example"} for n in range(3)]
+        if number < 3 or not last:
+            page["@odata.nextLink"] = f"{base}?$skiptoken={number}"
+        (tmp_path / f"users-{number}.json").write_text(json.dumps(page), encoding="utf-8")
+    log = sources.read(tmp_path).frames["collection_log"]
+    mine = log[log["table"] == "identities"]
+    assert mine["rows"].tolist() == [12]
+    assert mine["complete"].tolist() == [last]
+    assert mine["next_link"].tolist() == [not last]
+    assert mine["file"].tolist() == ["users-0.json and 3 more of the same list"]

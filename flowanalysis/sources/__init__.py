@@ -94,6 +94,8 @@ class Harvest:
         File to the shape that it was recognised as; a file that nobody knows has the empty text.
     written : float or None
         When the newest of the files was written, seconds since 1970.
+    lists : dict
+        Line of the log to the list whose pages lie in several files, this line being about one of them.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -101,6 +103,7 @@ class Harvest:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     shapes: dict[str, str] = field(default_factory=dict)
     written: float | None = None
+    lists: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def frames(self) -> dict[str, pd.DataFrame]:
@@ -111,6 +114,7 @@ class Harvest:
         frames = settle.settled(merged, unified)
         told = [m.conflicts for m in merged.values() if len(m.conflicts)]
         frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
+        log = collection.one_line_each(log, self.lists)
         _tell_cut(log, cut(frames["conflicts"]))
         frames["collection_log"] = schema.frame("collection_log", log)
         frames["rejected"] = schema.frame("rejected", self.rejected)
@@ -189,6 +193,7 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
             if document is None:  # a file that leaves no trace would be missed by nobody
                 _failed(harvest, name, UnknownExport("nothing in it can be read", where=name, remedy="Export it again"))
     work.framing.finish()
+    harvest.lists = collection.lists(harvest.log, work.chains)
     _close_chains(harvest, work.chains)
     for path, name in found:
         if path.name == collection.MANIFEST:

@@ -1,9 +1,9 @@
-"""The manifest of a collection: what of it is not there, and what its reader must know."""
+"""Collections: their manifest, what of them is not there, and one line of the log for a list in many files."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,50 @@ def _difference(folder: Path, entry: Mapping[str, Any]) -> str:
     with path.open("rb") as file:
         same = hashlib.file_digest(file, "sha256").hexdigest() == entry.get("sha256")
     return "" if same else "was changed after it was collected"
+
+
+def lists(log: Sequence[Mapping[str, Any]], chains: Mapping[int, Mapping[str, bool]]) -> dict[int, tuple[str, ...]]:
+    """Line of the log -> the list that it is about, for lists whose pages lie in several files of one folder.
+
+    Parameters
+    ----------
+    log : sequence of mappings
+        Rows of ``collection_log``, before links to further pages are followed from file to file.
+    chains : mapping
+        Line of the log to the collections in it, each with whether it goes on elsewhere.
+    """
+    found: dict[tuple[str, ...], list[int]] = {}
+    for number, entry in enumerate(log):
+        told = chains.get(number, {})
+        if len(told) == 1:
+            folder = entry["file"].rpartition("/")[0]
+            found.setdefault((entry["source"], entry["table"], folder, *told), []).append(number)
+    several = {k: n for k, n in found.items() if len(n) > 1 and any(any(chains[m].values()) for m in n)}
+    return {number: key for key, numbers in several.items() for number in numbers}
+
+
+def one_line_each(log: Sequence[dict[str, Any]], lists: Mapping[int, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """The log with one line for each list, where its first page stood; the others as they are."""
+    pages: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for number, entry in enumerate(log):
+        pages.setdefault(lists.get(number, (str(number),)), []).append(entry)
+    return [found[0] if len(found) == 1 else _one_line(found) for found in pages.values()]
+
+
+def _one_line(pages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    whole = [p["complete"] for p in pages]
+    seen = [p["observed_at"] for p in pages if p["observed_at"]]
+    said = dict.fromkeys(p["message"] for p in pages if p["message"])
+    return {
+        **pages[0],
+        "file": f"{pages[0]['file']} and {len(pages) - 1:,} more of the same list",
+        "rows": sum(p["rows"] for p in pages),
+        "duplicates": sum(p["duplicates"] for p in pages),
+        "complete": False if False in whole else None if None in whole else True,
+        "next_link": any(p["next_link"] for p in pages),
+        "observed_at": max(seen, default=None),
+        "message": "; ".join(said),
+    }
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
