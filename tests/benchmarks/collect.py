@@ -1,13 +1,15 @@
 """Collecting a million users in 2,000 pages, beside a bare loop that only downloads and writes.
 
 Run: ``python tests/benchmarks/collect.py [users]``. The server is a process of its own; all meet the same bytes.
-``bare`` does not even decode: it cuts the next link out of the bytes. ``json`` is the loop that people write.
+``bare`` does not even decode: it cuts the next link out of the bytes. ``json`` is the loop that people write. ``alone``
+reads and throws away: the speed of the server, which must not be what is measured.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 PAGE = 500
+CLIENTS = ("alone", "bare", "json", "ours")
 ROW = {
     "userPrincipalName": "person{n}@fabrikam.example",
     "displayName": "Person {n}",
@@ -76,6 +79,20 @@ def serve(users: int, port: object) -> None:
     server.serve_forever()
 
 
+def alone(port: int, out: Path, *, users: int) -> int:
+    """Pages read from a socket into one buffer and forgotten."""
+    buffer = bytearray(1 << 20)
+    with socket.create_connection(("127.0.0.1", port)) as line:
+        for start in range(0, users, PAGE):
+            line.sendall(b"GET /v1.0/users?$skiptoken=%d HTTP/1.1\r\nHost: x\r\n\r\n" % start)
+            got = line.recv_into(buffer)
+            head, _, body = bytes(buffer[:got]).partition(b"\r\n\r\n")
+            left = int(head.rpartition(b": ")[2]) - len(body)
+            while left:
+                left -= line.recv_into(buffer, min(left, len(buffer)))
+    return users
+
+
 def bare(port: int, out: Path, *, decode: bool = False) -> int:
     """Download, find the link, write; nothing else."""
     import requests
@@ -113,12 +130,14 @@ def ours(port: int, out: Path) -> int:
     return manifest_of(folder)["collections"]["graph/users"]["items"]
 
 
-def measured(name: str, port: str) -> None:
+def measured(name: str, port: str, users: str) -> None:
     """One client in a process of its own: rows, seconds, megabytes above start, seconds of the processor."""
-    client = {"bare": bare, "json": partial(bare, decode=True), "ours": ours}[name]
+    own = {"bare": bare, "json": partial(bare, decode=True), "ours": ours, "alone": partial(alone, users=int(users))}
+    client = own[name]
     import requests  # noqa: F401 - what both need is there before the measurement
 
     import flowanalysis.collect.run  # noqa: F401
+    import flowanalysis.definitions.stripped  # noqa: F401
 
     before = resource.getrusage(resource.RUSAGE_SELF)
     with tempfile.TemporaryDirectory() as folder:
@@ -136,11 +155,12 @@ def main(users: int, rounds: int) -> None:
     server = multiprocessing.Process(target=serve, args=(users, there), daemon=True)
     server.start()
     port = str(here.recv())
-    times: dict[str, list[float]] = {name: [] for name in ("bare", "json", "ours")}
+    times: dict[str, list[float]] = {name: [] for name in CLIENTS}
     memory: dict[str, list[float]] = {name: [] for name in times}
     work: dict[str, list[float]] = {name: [] for name in times}
     for name in (*times,) * rounds:
-        done = subprocess.run([sys.executable, __file__, name, port], capture_output=True, text=True, check=True)
+        words = [sys.executable, __file__, name, port, str(users)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
         rows, took, grown, busy = (float(word) for word in done.stdout.split())
         print(f"{name}: {rows:,.0f} users in {took:.1f} s, {busy:.1f} s of it busy, {grown:.0f} MB above start")
         times[name].append(took)
@@ -157,7 +177,7 @@ def main(users: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] and sys.argv[1] in ("bare", "json", "ours"):
-        measured(sys.argv[1], sys.argv[2])
+    if sys.argv[1:2] and sys.argv[1] in CLIENTS:
+        measured(*sys.argv[1:4])
     else:
         main(int(sys.argv[1]) if sys.argv[1:] else 1_000_000, 3)
