@@ -66,6 +66,11 @@ OTHER = need(B, "read", "g")
         ("full", [need(A, "read"), need(A, "owner")], ("found", "full", "owner", "level_too_high")),
         ("read", [need(None, "read")], ("unknown", "read", "none", "unknown_resource")),
         ("write", [need(A, "read"), need(None, "read")], ("unknown", "write", "read", "unknown_resource")),
+        (
+            "read",
+            [need(None, "read"), need("m", "read", "g", resource_kind="mailbox")],
+            ("unknown", "read", "none", "unknown_resource"),
+        ),
         ("read", [need(None, "read", resource_kind=None)], ("unknown", "read", "none", "unknown_resource")),
         ("read", [need(None, "read", resource_kind="mailbox")], ("found", "read", "none", "never_needed")),
         ("write", [need(A, None)], ("unknown", "write", "none", "unknown_level")),
