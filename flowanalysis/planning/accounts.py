@@ -95,8 +95,8 @@ class Plan:
 
     @property
     def count(self) -> int:
-        """Accounts of the plan."""
-        return int((self.accounts["action"] != "retire").sum())
+        """Accounts of the plan; those that keep only flows it leaves alone are not among them."""
+        return int(self.accounts["action"].isin(["use", "create"]).sum())
 
     @property
     def proved(self) -> bool:
