@@ -15,7 +15,7 @@ from flowanalysis.analysis.counting import COVERED, COVERED_WRITE, meet, united
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import labels
-from flowanalysis.analysis.privileges import account_tiers
+from flowanalysis.analysis.privileges import main_tiers
 from flowanalysis.analysis.reach import (
     Reach,
     covered,
@@ -80,7 +80,7 @@ def rows_in(found: Reach, sets: Matrix) -> Matrix:
 @kept
 def tiers(tenant: Tenant) -> tuple[np.ndarray, pd.DataFrame]:
     """Highest active tier of each principal (9: none), and the frame it comes from."""
-    frame = account_tiers(tenant)
+    frame = main_tiers(tenant)
     lowest = np.full(len(tenant.codes.principals) + 1, 9, np.int64)
     lowest[tenant.codes.principals.codes(frame["account_id"])] = frame["tier"].fillna(9)
     return lowest[:-1], frame

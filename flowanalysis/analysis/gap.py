@@ -12,6 +12,7 @@ connections of whoever starts the flow count for nobody. What cannot be known is
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,15 @@ import pyarrow.compute as pc
 
 from flowanalysis import matrices
 from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
-from flowanalysis.analysis.privileges import account_tiers
-from flowanalysis.analysis.reach import Reach, covered, kinds_at, level_names, main_reach, reach, who
+from flowanalysis.analysis.privileges import main_tiers
+from flowanalysis.analysis.reach import Reach, blank, covered, kinds_at, level_names, main_reach, reach, who
 from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 
+Columns = dict[str, Any]
 SIDES = ("missing", "excess")
 STATES = ("found", "unknown")
 EXCESS_REASONS = (
@@ -117,7 +119,8 @@ def least_privilege_gap(
         parts.append(_missing(tenant, found, needed, everybody=accounts is None))
     if side in (None, "excess"):
         parts.append(_excess(tenant, found, needed))
-    rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "step"}
+    rows = _frame(tenant, step=pd.concat([pd.Series(part["step"]) for part in parts]).array, **columns)
     return covered(rows, tenant, TABLES, essential=("needs", "grants", "connections", "flow_connections"))
 
 
@@ -183,7 +186,8 @@ def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
     return result
 
 
-def _excess(tenant: Tenant, found: Reach, needed: Demand) -> pd.DataFrame:
+def _excess(tenant: Tenant, found: Reach, needed: Demand) -> Columns:
+    """Rights that the account does not need at their level, one row for each, as codes."""
     codes, entries = tenant.codes, granted_levels(tenant, found)
     level = aligned(entries, needed_inside(tenant, needed)[found.principals])
     vague = aligned(entries, needed.vague[found.principals]).astype(bool)
@@ -203,24 +207,22 @@ def _excess(tenant: Tenant, found: Reach, needed: Demand) -> pd.DataFrame:
         default=0,
     ).astype(np.int8)
     direct = aligned(entries, codes.held[found.principals])[beyond] == entries.data[beyond]
-    none = np.full(len(beyond), -1)
-    return _frame(
-        tenant,
-        account=account,
-        side=np.full(len(beyond), SIDES.index("excess")),
-        state=(reason >= EXCESS_REASONS.index("definition_not_read")).astype(np.int8),
-        resource=resource,
-        granted=entries.data[beyond],
-        needed=level,
-        reason=reason,
-        via=direct.astype(np.int8),
-        flow=none,
-        step=pd.array([pd.NA] * len(beyond), dtype=TEXT),
-    )
+    return {
+        "account": account,
+        "side": np.full(len(beyond), SIDES.index("excess"), np.int8),
+        "state": (reason >= EXCESS_REASONS.index("definition_not_read")).astype(np.int8),
+        "resource": resource,
+        "granted": entries.data[beyond],
+        "needed": level,
+        "reason": reason,
+        "via": direct.astype(np.int8),
+        "flow": np.full(len(beyond), -1, np.int32),
+        "step": blank(len(beyond)),
+    }
 
 
-def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> pd.DataFrame:
-    """Needs that the account does not hold, one row for each step."""
+def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> Columns:
+    """Needs that the account does not hold, one row for each step, as codes."""
     rows, known = needed.rows, (needed.rows["account"] >= 0).to_numpy()
     place = np.full(len(rows), -1, found.place.dtype)
     place[known] = found.place[rows.loc[known, "account"]]
@@ -233,19 +235,18 @@ def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -
     rows, held, wanted = rows[short], held[short], wanted[short]
     reason = _missing_reason(tenant, rows, held, wanted)
     state = (~np.isin(reason, [REASONS.index("not_granted"), REASONS.index("level_too_low")])).astype(np.int8)
-    return _frame(
-        tenant,
-        account=rows["account"].to_numpy(),
-        side=np.full(len(rows), SIDES.index("missing")),
-        state=state,
-        resource=rows["resource"].to_numpy(),
-        granted=held,
-        needed=np.where(wanted > 0, wanted, -1),
-        reason=reason,
-        via=np.full(len(rows), -1, np.int8),
-        flow=rows["flow"].to_numpy(),
-        step=rows["step"].array,
-    )
+    return {
+        "account": rows["account"].to_numpy(),
+        "side": np.full(len(rows), SIDES.index("missing"), np.int8),
+        "state": state,
+        "resource": rows["resource"].to_numpy(),
+        "granted": held,
+        "needed": np.where(wanted > 0, wanted, -1),
+        "reason": reason,
+        "via": np.full(len(rows), -1, np.int8),
+        "flow": rows["flow"].to_numpy(),
+        "step": rows["step"].array,
+    }
 
 
 def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -258,7 +259,7 @@ def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray
 
 def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Why a need is not met, as places in `REASONS`."""
-    tiers = account_tiers(tenant)
+    tiers = main_tiers(tenant)
     high = tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])
     families = family_of(tenant)
     seen = np.flatnonzero(np.bincount(families[tenant.codes.held.indices]))
@@ -316,8 +317,11 @@ def _frame(
 
 def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
     """Environment and flow id of flow codes; NA for -1."""
-    known, places = np.unique(flow, return_inverse=True)
-    environment, flow_id = split(tenant.codes.flows, known)
+    seen = np.zeros(len(tenant.codes.flows) + 1, bool)
+    seen[flow] = True  # the last place is that of -1
+    known = np.flatnonzero(seen)
+    environment, flow_id = split(tenant.codes.flows, np.where(known < len(seen) - 1, known, -1))
+    places = (np.cumsum(seen) - 1)[flow]
     return environment.take(places), flow_id.take(places)
 
 

@@ -25,7 +25,7 @@ import pandas as pd
 from flowanalysis import reference
 from flowanalysis.analysis.access import held_by
 from flowanalysis.analysis.paths import chain, in_words, labels
-from flowanalysis.analysis.reach import Reach, accounts, covered, main_reach, reach, who
+from flowanalysis.analysis.reach import Reach, accounts, covered, kept, main_reach, reach, who
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -107,6 +107,12 @@ def account_tiers(tenant: Tenant, *, of: Reach | None = None) -> pd.DataFrame:
     result = pd.DataFrame({"tier": active["tier"], "tier_eligible": either["tier"], "name": either["name"]})
     result.insert(0, "account_id", pd.Series(tenant.codes.principals.text(result.index), index=result.index))
     return covered(result.reset_index(drop=True), tenant, TABLES)
+
+
+@kept
+def main_tiers(tenant: Tenant) -> pd.DataFrame:
+    """`account_tiers` of the identities that matter, made once."""
+    return account_tiers(tenant)
 
 
 def _role_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:

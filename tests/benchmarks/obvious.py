@@ -368,7 +368,7 @@ CASES: dict[str, Callable[[Bench, float], Case]] = {
     "ego": ego,
 }
 CODED = ("flow_codes", "owner_codes", "resource_kinds", "labels", "weights")
-KEPT = dict.fromkeys(CASES, ("main_reach", "demand", "tiers", *CODED)) | {"effective": CODED}
+KEPT = dict.fromkeys(CASES, ("main_reach", "demand", "tiers", "main_tiers", *CODED)) | {"effective": CODED}
 
 
 def stages(tenant: Tenant) -> Iterator[tuple[str, object]]:
