@@ -152,8 +152,8 @@ class _Merging:
         self.barred[gone] = self.barred[:, gone] = True
         self.dead[gone] = True
         self.barred[:, keep] = self.barred[keep]
-        held, wide = np.flatnonzero(self.rights[:, keep]), np.flatnonzero(self.open[:, keep])
-        row = self.open[wide, keep] @ self.rights[wide] + self.open[held].sum(axis=0)
+        held = np.flatnonzero(self.rights[:, keep])
+        row = self.open[:, keep].copy() @ self.rights + self.open[held].sum(axis=0)
         row[self.barred[keep] | (self.load + self.load[keep] > self.most).any(axis=1)] = np.inf
         row[[keep, gone]] = np.inf
         self.cost[gone] = self.cost[:, gone] = np.inf
