@@ -21,12 +21,8 @@ from flowanalysis.analysis.reach import (
     covered,
     editors,
     kept,
-    level_names,
     main_reach,
-    reach,
-    resource_kinds,
     weights,
-    who,
 )
 from flowanalysis.codes import pair
 from flowanalysis.matrices import Matrix, row_sums
@@ -240,37 +236,8 @@ def _gains(found: Reach, editor: np.ndarray, account: np.ndarray, weight: np.nda
 def _escalation_sentences(tenant: Tenant, rows: pd.DataFrame, editor: np.ndarray, account: np.ndarray) -> pd.Series:
     names = labels(tenant)
     who_, whom = (pd.Series(names.array.take(codes)) for codes in (editor, account))
-    head = who_ + " can edit " + rows["flows"].astype(TEXT) + " flows that run as " + whom
+    some = np.where(rows["flows"] == 1, " flow that runs as ", " flows that run as ")
+    head = who_ + " can edit " + rows["flows"].astype(TEXT) + some + whom
     return (head + ", and so reaches " + rows["gained"].astype(TEXT) + " resources more or at a higher level.").astype(
         TEXT
     )
-
-
-def escalation_rights(tenant: Tenant, editor: str, account: str) -> pd.DataFrame:
-    """What an editor gains by an account: the resources on which the account's level is higher.
-
-    Returns
-    -------
-    DataFrame
-        resource_id, resource_kind, editor_level, account_level (none < read < write < owner < full), weight; heaviest
-        first.
-    """
-    codes = tenant.codes
-    pair_ = np.concatenate([who(tenant, editor), who(tenant, account)])
-    found = reach(codes, pair_)
-    mine, theirs = (np.zeros(len(codes.resources), np.int8) for _ in pair_)
-    for line, code in ((mine, pair_[0]), (theirs, pair_[1])):
-        row = found.levels[[found.place[code]]]
-        line[row.indices] = row.data
-    more = np.flatnonzero(theirs > mine)
-    more = more[np.lexsort((more, -weights(tenant)[more]))]
-    frame = pd.DataFrame(
-        {
-            "resource_id": codes.resources.text(more),
-            "resource_kind": resource_kinds(tenant).take(more),
-            "editor_level": level_names(mine[more]),
-            "account_level": level_names(theirs[more]),
-            "weight": weights(tenant)[more],
-        }
-    )
-    return covered(frame, tenant, TABLES, essential=("grants",))

@@ -175,8 +175,8 @@ def _member(data: bytes, name: str, workspace: Path) -> Iterator[Document | Inpu
         elif data.startswith(GZIP):
             content = io.BytesIO()  # never a part of it: the rest would be missing in silence
             entire = _inflate(io.BytesIO(data), content, name=name, limit=LARGE)
-            inside = _member(content.getvalue(), name, workspace)
-            yield from inside if entire else map(_shortened, inside)
+            unpacked = _member(content.getvalue(), name, workspace)
+            yield from unpacked if entire else map(_shortened, unpacked)
         elif data.startswith((SQLITE, PARQUET)):
             place = workspace / f"member-{len(list(workspace.iterdir()))}"
             place.write_bytes(data)

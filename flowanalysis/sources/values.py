@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,6 @@ FALSE = {"false", "no", "0", "$false"}
 # PowerShell 5.1 writes dates as milliseconds since 1970, with or without an offset.
 SCRIPT_DATE = re.compile(r"^\\?/Date\((-?\d+)([+-]\d{4})?\)\\?/$")
 ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(?:$|[T ]\d)")
-ZONE = re.compile(r"(?:[+-]\d{2}:?\d{2}|Z)$", re.IGNORECASE)
 # Services write these for "never": the first and last day of .NET, Dataverse's and SQL's zero.
 NEVER = (1900, 9000)
 
@@ -163,11 +162,6 @@ def _parse(word: str) -> datetime:
     if word[:4] in {"0001", "9999"}:
         return datetime(1, 1, 1)
     return datetime.fromisoformat(word.replace(" Z", "Z").replace("z", "Z"))
-
-
-def zone_of(word: str) -> timezone | None:
-    """UTC when the text of a time carries a zone, None when the zone was assumed."""
-    return UTC if ZONE.search(word) or SCRIPT_DATE.match(word) else None
 
 
 class Cell(NamedTuple):
