@@ -21,6 +21,8 @@ SHOWN = ["severity", "rule", "title", "subject_kind", "subject_name", "impact", 
 WORK = ["responsible", "responsible_id", "why_you", "manager", "manager_id", *SHOWN]
 NOBODY = "(nobody found)"
 ADMINISTRATORS = ("Power Platform Administrator", "Dynamics 365 Administrator", "Global Administrator")
+# Those who edit the flow are whose rights must go: nobody is asked to take away what is his own.
+AGAINST_EDITORS = ("PRV-2",)
 LAST_RESORT = "administers the platform; nobody nearer was found"
 
 
@@ -30,7 +32,8 @@ def work_list(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     Responsible is the first living person among: the owner and then the co-owners of the flow; for an account
     or connection the owner and deputy in the register, or the person whose account it is; members of a group
     that co-owns; the manager of an owner who is gone; an administrator of the Power Platform, active before
-    eligible. Never a service account or an emergency access account.
+    eligible. Never a service account or an emergency access account, and where editors hold too much none of
+    them: then it is whoever answers for the account in the register.
 
     Returns
     -------
@@ -98,7 +101,8 @@ def sheets(work: pd.DataFrame, *, by: str = "responsible") -> dict[str, pd.DataF
 
 def _of_flows(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     """Owners, co-owners and managers of the flows that findings are about."""
-    about = findings.loc[findings["flow_id"].notna(), ["finding_id", *FLOW]]
+    chosen = findings["flow_id"].notna() & ~findings["rule"].isin(AGAINST_EDITORS)
+    about = findings.loc[chosen, ["finding_id", *FLOW]]
     flows = tenant.flows[[*FLOW, "owner_id"]]
     owned = about.merge(flows, on=FLOW).rename(columns={"owner_id": "person"}).assign(order=0, why="owns the flow")
     owners = tenant.flow_owners[tenant.flow_owners["role"].isin(["Owner", "CanEdit"])]
@@ -139,8 +143,10 @@ def _registered(tenant: Tenant) -> pd.DataFrame:
 
 def _of_accounts(tenant: Tenant, findings: pd.DataFrame) -> pd.DataFrame:
     """For findings about accounts and connections: the register, the account's own person, owners of its flows."""
-    about = findings.loc[findings["flow_id"].isna() & findings["account_id"].notna(), ["finding_id", "account_id"]]
-    registered = about.merge(_registered(tenant), on="account_id")
+    against = findings["rule"].isin(AGAINST_EDITORS)
+    chosen = (findings["flow_id"].isna() | against) & findings["account_id"].notna()
+    registered = findings.loc[chosen, ["finding_id", "account_id"]].merge(_registered(tenant), on="account_id")
+    about = findings.loc[chosen & ~against, ["finding_id", "account_id"]]
     own = about.assign(person=about["account_id"], order=1, why="is the account of the connection")
     run = flow_accounts(tenant)[[*FLOW, "account_id"]]
     owners = tenant.flow_owners[tenant.flow_owners["role"].isin(["Owner", "CanEdit"])][[*FLOW, "principal_id"]]
