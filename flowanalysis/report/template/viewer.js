@@ -104,7 +104,7 @@ const paint = () => {
   for (let i = 0; i < nodes.length; i += 1) {
     const py = sy(i);
     if (py < -20 || py > h + 20 || !(some ? lit.has(i) : roomy[nodes[i][1]])) continue;
-    const text = shorten(nodes[i][0], some ? room * 1.4 : room);
+    const text = shorten(nodes[i][0], Math.min(some ? room * 1.4 : room, w - sx(i) - size - 8));
     pen.globalAlpha = 0.85;
     pen.fillStyle = colour.paper;
     pen.fillRect(sx(i) + size + 3, py - 7, pen.measureText(text).width + 4, 14);
@@ -113,7 +113,10 @@ const paint = () => {
     pen.fillText(text, sx(i) + size + 5, py);
   }
 };
-const shorten = (text, room) => {
+const shorten = (whole, room) => {
+  if (pen.measureText(whole).width <= room) return whole;
+  // addresses differ behind the host
+  const text = whole.replace(/^https?:\/\/[^/]+\/(?=.)/, "\u2026/");
   if (pen.measureText(text).width <= room) return text;
   let end = Math.max(4, Math.floor((text.length * room) / pen.measureText(text).width) - 1);
   return text.slice(0, end) + "\u2026";
