@@ -2,7 +2,8 @@
 
 Any run of all tests prints the table at its end. ``python tests/figures.py --from report.xml`` writes it as
 ``tests/FIGURES.md`` from what ``pytest --junitxml report.xml`` left behind; ``python tests/figures.py [pytest
-arguments]`` runs the tests first.
+arguments]`` runs the tests first. Coverage makes a run twice as long, so its shares are kept from the last run with
+``--cov=flowanalysis --cov-branch --cov-report=json``, after ``python tests/figures.py --covered coverage.json``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 CLAIMS = tomllib.loads((HERE / "figures.toml").read_text(encoding="utf-8"))["figure"]
 MUTANTS = HERE / "mutation" / "results.json"
+COVERED = HERE / "mutation" / "coverage.json"
 PAGE = HERE / "FIGURES.md"
 HEAD = """# Figures
 
@@ -52,7 +54,7 @@ class Figures:
         width = max(len(title) for title, *_ in rows)
         for title, shown, control in rows:
             terminalreporter.write_line(f"{title.ljust(width)}  {shown}; control {control}")
-        for line in mutants():
+        for line in (*covered(), *mutants()):
             terminalreporter.write_line(line)
         if self.write:
             PAGE.write_text(page(rows, len(self.outcomes)), encoding="utf-8")
@@ -79,6 +81,23 @@ def mutants() -> list[str]:
     ]
 
 
+def covered() -> list[str]:
+    """Share of lines and branches that the tests reach, from the last run with coverage."""
+    known = json.loads(COVERED.read_text(encoding="utf-8")) if COVERED.is_file() else {"shares": {}}
+    return [f"Lines and branches reached in {m}: {share:.1f} %, {known['on']}" for m, share in known["shares"].items()]
+
+
+def keep_coverage(report: Path) -> None:
+    """Keep the shares of the whole and of the modules that mutants are made of."""
+    told = json.loads(report.read_text(encoding="utf-8"))
+    files = {name.replace("\\", "/"): of["summary"]["percent_covered"] for name, of in told["files"].items()}
+    shares = {"flowanalysis": told["totals"]["percent_covered"]}
+    for module in json.loads(MUTANTS.read_text(encoding="utf-8")):
+        shares[module] = files[f"flowanalysis/{module.replace('.', '/')}.py"]
+    text = json.dumps({"on": dt.date.today().isoformat(), "shares": shares}, indent=1)
+    COVERED.write_text(text + "\n", encoding="utf-8")
+
+
 def of_report(place: Path) -> Figures:
     """Outcomes from a report that ``--junitxml`` wrote."""
     known = Figures()
@@ -95,11 +114,14 @@ def page(rows: list[tuple[str, str, str]], tests: int) -> str:
     lines = [HEAD, f"{dt.date.today().isoformat()}, {tests:,} tests, {where}.", "", "| claim | figure | control |"]
     lines += ["|---|---|---|", *(f"| {title} | {shown} | {control} |" for title, shown, control in rows)]
     lines += ["", "What survived, and why, is in [mutation/README.md](mutation/README.md).", ""]
-    return "\n".join([*lines, *(f"- {line}" for line in mutants()), ""])
+    return "\n".join([*lines, *(f"- {line}" for line in (*covered(), *mutants())), ""])
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, from a report or from a run."""
+    """Write the page, from a report or from a run; or keep what a run covered."""
+    if arguments[:1] == ["--covered"]:
+        keep_coverage(Path(arguments[1]))
+        return 0
     if arguments[:1] != ["--from"]:
         return int(pytest.main(arguments, plugins=[Figures(write=True)]))
     known = of_report(Path(arguments[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import figures
@@ -60,3 +61,20 @@ def test_a_report_of_some_tests_writes_no_table(tmp_path, monkeypatch):
     (tmp_path / "report.xml").write_text(REPORT, encoding="utf-8")
     assert figures.main(["--from", str(tmp_path / "report.xml")]) == 1
     assert not (tmp_path / "FIGURES.md").exists()
+
+
+def test_what_a_run_covered_is_kept_for_the_modules_that_must_not_be_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "COVERED", tmp_path / "kept.json")
+    monkeypatch.setattr(figures, "MUTANTS", tmp_path / "results.json")
+    (tmp_path / "results.json").write_text('{"analysis.gap": {}}', encoding="utf-8")
+    told = {"flowanalysis/analysis/gap.py": 96.25, "flowanalysis/text.py": 50.0}
+    report = {
+        "files": {name: {"summary": {"percent_covered": share}} for name, share in told.items()},
+        "totals": {"percent_covered": 91.04},
+    }
+    (tmp_path / "coverage.json").write_text(json.dumps(report), encoding="utf-8")
+    assert figures.covered() == []
+    assert figures.main(["--covered", str(tmp_path / "coverage.json")]) == 0
+    whole, gap = figures.covered()
+    assert whole.startswith("Lines and branches reached in flowanalysis: 91.0 %, 20")
+    assert gap.startswith("Lines and branches reached in analysis.gap: 96.2 %")
