@@ -8,17 +8,21 @@ Nodes are ``principal:id``, ``flow:environment/id``, ``connection:environment/id
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import cast
 
 import networkx as nx
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flowanalysis.analysis.execution import connection_accounts, connection_uses
 from flowanalysis.graph_nodes import describe, resolve
 from flowanalysis.tenant import Source, Tenant
 
-EDGE = ["source", "target", "kind", "reason"]
+Row = tuple[str | None, ...]
+Edge = tuple[str, str, str, str]  # source, target, kind, reason
+Told = tuple[str | None, ...]  # an edge as a row tells it; with something that is not known it is none
 FLOW = ("environment_id", "flow_id")
 CONNECTION = ("environment_id", "connection_id")
 Nodes = Mapping[str, set[str]]  # family of ids -> ids: principal, flow, connection, connector, resource, role
@@ -66,7 +70,7 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
     for node, distance in grown.items():
         result.add_node(node, **labels[node], distance=distance, more=more[node])
     edges = _edges(tenant, _by_family(grown), fan, among=grown)
-    for source, target, kind, template in zip(*(edges[c].tolist() for c in EDGE), strict=True):
+    for source, target, kind, template in edges:
         reason = _in_words(template, labels[source]["label"], labels[target]["label"])
         result.add_edge(source, target, kind=kind, reason=reason)
     return result
@@ -83,8 +87,8 @@ def _grow(tenant: Tenant, start: set[str], *, hops: int, fan: int, limit: int) -
     frontier = dict(grown)
     for hop in range(1, hops + 1):
         edges = _edges(tenant, _by_family(frontier), fan)
-        met = pd.unique(pd.concat([edges["source"], edges["target"]]))
-        new = [node for node in met.tolist() if node not in grown]
+        met = dict.fromkeys([edge[0] for edge in edges] + [edge[1] for edge in edges])
+        new = [node for node in met if node not in grown]
         if len(grown) + len(new) > limit:
             return grown | dict.fromkeys(new[: limit - len(grown)], hop), True
         frontier = dict.fromkeys(new, hop)
@@ -102,41 +106,56 @@ def _by_family(nodes: Iterable[str]) -> Nodes:
     return families
 
 
-def _edges(tenant: Tenant, nodes: Nodes, fan: int, *, among: Iterable[str] | None = None) -> pd.DataFrame:
+def _edges(tenant: Tenant, nodes: Nodes, fan: int, *, among: Iterable[str] | None = None) -> list[Edge]:
     """All edges that touch the nodes, from every source of edges; with `among` only those between such nodes."""
-    parts = [part for source in SOURCES for part in source(tenant, nodes, fan) if len(part)]
+    told = (edge for source in SOURCES for edge in source(tenant, nodes, fan))
+    found = (cast(Edge, edge) for edge in told if None not in edge)
     if among is not None:
-        known = pd.Index(list(among), dtype="str")
-        parts = [part[part["source"].isin(known) & part["target"].isin(known)] for part in parts]
-    return pd.concat(parts, ignore_index=True).drop_duplicates() if parts else pd.DataFrame(columns=EDGE, dtype="str")
+        known = set(among)
+        found = (edge for edge in found if edge[0] in known and edge[1] in known)
+    return list(dict.fromkeys(found))
 
 
-def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: int, *columns: str) -> pd.DataFrame:
-    """Some columns of the rows of a table or analysis that touch given ids in one of the `ends`."""
+def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: int, *columns: str) -> list[Row]:
+    """Some columns of the rows of a table or analysis that touch given ids in one of the `ends`; None is not known.
+
+    Few rows, so plain tuples: a frame for each kind of edge costs more than all of them.
+    """
     frame = tenant[source] if isinstance(source, str) else source(tenant)
     found = [np.empty(0, np.int32)]
     for column, ids in ends.items():
         scoped = column in ("flow_id", "connection_id")
         keys = {i.partition("/")[2] for i in ids} if scoped else ids
         places = tenant.lookup(source, column).positions(sorted(keys), fan=fan)
-        if scoped:  # an id alone is not a key: packages and copies of environments repeat it
-            rows = frame[["environment_id", column]].take(places)
-            places = places[(rows["environment_id"] + "/" + rows[column]).isin(ids).to_numpy(bool)]
+        if scoped and len(places):  # an id alone is not a key: packages and copies of environments repeat it
+            rows = zip(*(_texts(frame[c], places) for c in ("environment_id", column)), strict=True)
+            places = places[[f"{environment}/{key}" in ids for environment, key in rows]]
         found.append(places)
-    return frame[list(columns)].take(pd.unique(np.concatenate(found)))
+    met = pd.unique(np.concatenate(found))
+    return list(zip(*(_texts(frame[c], met) for c in columns), strict=True)) if len(met) else []
 
 
-def _edge(source: pd.Series, target: pd.Series, kind: str, reason: str | pd.Series) -> pd.DataFrame:
-    data = {"source": source, "target": target, "kind": kind, "reason": reason}
-    return pd.DataFrame(data).dropna().astype(str)
+def _texts(column: pd.Series, places: np.ndarray) -> list[str | None]:
+    array = column.array
+    values = _taken(array.__arrow_array__(), places) if hasattr(array, "__arrow_array__") else array.take(places)
+    return [value if isinstance(value, str) else None for value in values]
 
 
-def _flow(rows: pd.DataFrame) -> pd.Series:
-    return "flow:" + rows["environment_id"] + "/" + rows["flow_id"]
+def _taken(column: pa.Array | pa.ChunkedArray, places: np.ndarray) -> Iterable[object]:
+    """Values at few places: taken from all chunks at once they would first be joined, however long the column."""
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    starts = np.cumsum([0, *map(len, chunks)])
+    chunk = np.searchsorted(starts, places, side="right") - 1
+    values = np.empty(len(places), object)
+    for number in np.unique(chunk):
+        here = np.flatnonzero(chunk == number)
+        values[here] = chunks[number].take(pa.array(places[here] - starts[number])).to_pylist()
+    return values
 
 
-def _connection(rows: pd.DataFrame) -> pd.Series:
-    return "connection:" + rows["environment_id"] + "/" + rows["connection_id"]
+def _node(family: str, *parts: str | None) -> str | None:
+    """Name of a node; None when a part of it is not known."""
+    return None if None in parts else f"{family}:{'/'.join(cast(tuple[str, ...], parts))}"
 
 
 COUNTED: tuple[tuple[str, Source, str], ...] = (
@@ -161,112 +180,104 @@ def _more(tenant: Tenant, nodes: Iterable[str], fan: int) -> dict[str, int]:
     return left
 
 
-def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Who owns, edits or may run a flow."""
-    rows = _touching(
-        tenant,
-        "flow_owners",
-        {"flow_id": nodes["flow"], "principal_id": nodes["principal"]},
-        fan,
-        *FLOW,
-        "principal_id",
-        "role",
-    )
-    parts = []
-    for role, of_role in rows.groupby("role"):
+    ends = {"flow_id": nodes["flow"], "principal_id": nodes["principal"]}
+    rows = _touching(tenant, "flow_owners", ends, fan, "role", *FLOW, "principal_id")
+    for role, environment, flow, who in sorted((r for r in rows if r[0]), key=lambda row: str(row[0])):
         kind, verb = ROLE_EDGES.get(str(role), ("may see", "may see"))
-        parts.append(
-            _edge("principal:" + of_role["principal_id"], _flow(of_role), kind, f"{{source}} {verb} {{target}}")
-        )
-    return parts
+        yield _node("principal", who), _node("flow", environment, flow), kind, f"{{source}} {verb} {{target}}"
 
 
-def use_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def use_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Which connections a flow uses, and as whom it runs."""
     ends = {"flow_id": nodes["flow"], "connection_id": nodes["connection"], "account_id": nodes["principal"]}
-    columns = (*FLOW, "connection_id", "account_id", "alias", "reason", "how")
+    columns = (*FLOW, "connection_id", "account_id", "alias", "how", "reason")
     rows = _touching(tenant, connection_uses, ends, fan, *columns)
-    embedded = rows[rows["reason"] != "invoker"]
-    return [
-        _edge(_flow(embedded), _connection(embedded), "uses", "{source} uses {target} as " + embedded["alias"]),
-        _edge(
-            _flow(embedded),
-            "principal:" + embedded["account_id"],
-            "runs as",
-            "{source} runs as {target}: " + embedded["how"],
-        ),
-    ]
+    embedded = [(_node("flow", *row[:2]), *row) for row in rows if row[-1] != "invoker"]
+    for flow, environment, _, connection, _, alias, _, _ in embedded:
+        yield flow, _node("connection", environment, connection), "uses", _said("{source} uses {target} as ", alias)
+    for flow, _, _, _, account, _, how, _ in embedded:
+        yield flow, _node("principal", account), "runs as", _said("{source} runs as {target}: ", how)
 
 
-def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def _said(words: str, more: str | None) -> str | None:
+    return None if more is None else words + more
+
+
+def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """As whom a connection signs in, and through which connector."""
     ends = {"connection_id": nodes["connection"], "account_id": nodes["principal"], "connector_id": nodes["connector"]}
     rows = _touching(tenant, connection_accounts, ends, fan, *CONNECTION, "account_id", "connector_id", "method")
-    signs = "{source} signs in as {target} (" + rows["method"].str.replace("_", " ") + ")"
-    return [
-        _edge(_connection(rows), "principal:" + rows["account_id"], "signs in as", signs),
-        _edge(_connection(rows), "connector:" + rows["connector_id"], "through", "{source} goes through {target}"),
-    ]
+    for environment, connection, account, _, method in rows:
+        how = method and f"{{source}} signs in as {{target}} ({method.replace('_', ' ')})"
+        yield _node("connection", environment, connection), _node("principal", account), "signs in as", how
+    for environment, connection, _, connector, _ in rows:
+        through = _node("connector", connector)
+        yield _node("connection", environment, connection), through, "through", "{source} goes through {target}"
 
 
-def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Who is in which group."""
     ends = {"member_id": nodes["principal"], "group_id": nodes["principal"]}
-    rows = _touching(tenant, "memberships", ends, fan, "member_id", "group_id", "relation")
-    reason = "{source} is " + rows["relation"].fillna("member") + " of {target}"
-    return [_edge("principal:" + rows["member_id"], "principal:" + rows["group_id"], "member of", reason)]
+    for member, group, relation in _touching(tenant, "memberships", ends, fan, "member_id", "group_id", "relation"):
+        reason = f"{{source}} is {relation or 'member'} of {{target}}"
+        yield _node("principal", member), _node("principal", group), "member of", reason
 
 
-def share_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def share_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """With whom a connection is shared."""
     ends = {"connection_id": nodes["connection"], "principal_id": nodes["principal"]}
     rows = _touching(tenant, "connection_shares", ends, fan, *CONNECTION, "principal_id", "role")
-    reason = "{source} is shared with {target} (" + rows["role"].fillna("role not told") + ")"
-    return [_edge(_connection(rows), "principal:" + rows["principal_id"], "shared with", reason)]
+    for environment, connection, who, role in rows:
+        reason = f"{{source}} is shared with {{target}} ({role or 'role not told'})"
+        yield _node("connection", environment, connection), _node("principal", who), "shared with", reason
 
 
-def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """What a flow needs."""
     ends = {"flow_id": nodes["flow"], "resource": nodes["resource"]}
-    rows = _touching(tenant, "needs", ends, fan, *FLOW, "resource", "level", "step")
-    rows = rows[rows["resource"].fillna("") != ""]
-    reason = "{source} needs " + rows["level"] + " on {target} in step " + rows["step"]
-    return [_edge(_flow(rows), "resource:" + rows["resource"], "needs", reason)]
+    for environment, flow, resource, level, step in _touching(
+        tenant, "needs", ends, fan, *FLOW, "resource", "level", "step"
+    ):
+        if resource and level and step:
+            reason = f"{{source}} needs {level} on {{target}} in step {step}"
+            yield _node("flow", environment, flow), _node("resource", resource), "needs", reason
 
 
-def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Who may do what on a resource."""
     ends = {"principal_id": nodes["principal"], "resource_id": nodes["resource"]}
-    rows = _touching(tenant, "grants", ends, fan, "principal_id", "resource_id", "level", "via")
-    reason = "{source} holds " + rows["level"] + " rights on {target} (" + rows["via"].fillna("direct") + ")"
-    return [_edge("principal:" + rows["principal_id"], "resource:" + rows["resource_id"], "may", reason)]
+    for who, what, level, via in _touching(tenant, "grants", ends, fan, "principal_id", "resource_id", "level", "via"):
+        reason = level and f"{{source}} holds {level} rights on {{target}} ({via or 'direct'})"
+        yield _node("principal", who), _node("resource", what), "may", reason
 
 
-def role_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def role_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Who holds which directory role."""
     ends = {"principal_id": nodes["principal"], "role_name": nodes["role"]}
-    rows = _touching(tenant, "role_assignments", ends, fan, "principal_id", "role_name", "state")
-    reason = "{source} holds {target} (" + rows["state"].fillna("active") + ")"
-    return [_edge("principal:" + rows["principal_id"], "role:" + rows["role_name"], "holds", reason)]
+    for who, role, state in _touching(tenant, "role_assignments", ends, fan, "principal_id", "role_name", "state"):
+        reason = f"{{source}} holds {{target}} ({state or 'active'})"
+        yield _node("principal", who), _node("role", role), "holds", reason
 
 
-def child_edges(tenant: Tenant, nodes: Nodes, fan: int) -> list[pd.DataFrame]:
+def child_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
     """Which flow calls which."""
     calls = _touching(tenant, "steps", {"flow_id": nodes["flow"]}, fan, *FLOW, "child_flow_id")
-    calls = calls[calls["child_flow_id"].notna()]
-    if not len(calls):
-        return []
-    children = tenant.rows("flows", "workflow_id", calls["child_flow_id"])[["environment_id", "flow_id", "workflow_id"]]
-    joined = calls.merge(
-        children.rename(columns={"flow_id": "child"}),
-        left_on=["environment_id", "child_flow_id"],
-        right_on=["environment_id", "workflow_id"],
-    )
-    target = "flow:" + joined["environment_id"] + "/" + joined["child"]
-    return [_edge(_flow(joined), target, "calls", "{source} calls {target}")]
+    wanted = dict.fromkeys(child for _, _, child in calls if child)
+    if not wanted:
+        return
+    children = tenant.rows("flows", "workflow_id", wanted)[["environment_id", "workflow_id", "flow_id"]]
+    known: dict[tuple[str, str], list[str]] = {}
+    for environment, workflow, child in children.itertuples(index=False, name=None):
+        known.setdefault((environment, workflow), []).append(child)
+    for environment, flow, workflow in calls:
+        for child in known.get((str(environment), str(workflow)), ()):
+            target = _node("flow", environment, child)
+            yield _node("flow", environment, flow), target, "calls", "{source} calls {target}"
 
 
-SOURCES: tuple[Callable[[Tenant, Nodes, int], list[pd.DataFrame]], ...] = (
+SOURCES: tuple[Callable[[Tenant, Nodes, int], Iterator[Told]], ...] = (
     owner_edges,
     use_edges,
     account_edges,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import networkx as nx
+import pyarrow as pa
 import pytest
 
 from flowanalysis import schema
 from flowanalysis.errors import UnknownName
 from flowanalysis.graph import graph
+from flowanalysis.loading import load
+from flowanalysis.places import place
 from flowanalysis.tenant import Tenant
 
 E = "env"
@@ -125,3 +129,13 @@ def test_state_and_distance_are_on_the_nodes():
     g = graph(small(), "f1", hops=1)
     assert g.nodes["flow:env/f1"] == {"kind": "flow", "label": "Leave", "state": "Started", "distance": 0, "more": 0}
     assert g.nodes["principal:hr"]["kind"] == "group"
+
+
+def test_rows_in_many_chunks_give_the_same_graph():
+    tenant = load(place("data/demo/2026-10"))
+    owners = pa.Table.from_pandas(tenant.flow_owners, preserve_index=False)
+    cut = pa.concat_tables([owners.slice(n, 7) for n in range(0, len(owners), 7)])
+    chunked = tenant.replace(flow_owners=schema.frame("flow_owners", cut))
+    assert chunked.flow_owners["flow_id"].array.__arrow_array__().num_chunks > 1
+    around = tenant.flow_owners["principal_id"].iloc[0]
+    assert nx.utils.graphs_equal(graph(chunked, around), graph(tenant, around))
