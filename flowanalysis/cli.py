@@ -60,7 +60,8 @@ def plainly(command: Callable[..., Any]) -> Callable[..., Any]:
             if error.errno not in PLACE_TROUBLES:
                 raise
             where = f" ({plain(error.filename)})" if error.filename else ""
-            click.echo(f"flowanalysis: {error.strerror or error}{where}; nothing half-made was left behind", err=True)
+            told = plain(error.strerror or error)  # some errors hold nothing but a text, with names from outside in it
+            click.echo(f"flowanalysis: {told}{where}; nothing half-made was left behind", err=True)
             sys.exit(2)
         except UnicodeEncodeError as error:  # a shell hands on any bytes
             click.echo(f"flowanalysis: {plain(error.object, width=60)} is no text in UTF-8", err=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from flowanalysis.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
 
 STEERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 USER = {"id": "u1", "userPrincipalName": "ann@fabrikam.example", "displayName": "Ann", "accountEnabled": True}
@@ -87,3 +90,10 @@ def test_the_same_commands_without_malice_answer(run):
     assert run("check", "in").exit_code == 0
     assert run("load", "in", "--to", "out").exit_code == 0
     assert STEERS.search("\x1b[2J")
+
+
+def test_a_place_that_is_not_there_is_told_without_its_control_characters(run):
+    done = run("check", str(ROOT / "data/demo/2026-10"), "--csv", "no\x1b[31m/x.csv")
+    assert done.exit_code == 2, done.output
+    assert "\\x1b[31m" in done.output
+    assert "\x1b" not in done.output
