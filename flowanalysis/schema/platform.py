@@ -134,6 +134,19 @@ TABLES = (
     """,
     ),
     declare(
+        "environment_variables",
+        "environment_id variable_id",
+        "An environment variable, by whose value flows name resources",
+        """
+        environment_id text where
+        variable_id text Dataverse id of the definition
+        variable_name text schema name, lower case; NA where only the value was exported
+        kind text string | number | boolean | json | data_source | secret
+        value text the value in force: the environment's own, else the default; NA for secrets
+        default_value text default of the definition; NA for secrets
+    """,
+    ),
+    declare(
         "connections",
         "environment_id connection_id",
         "A connection: a stored sign-in",

@@ -18,7 +18,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import collection, files, keys, lines, settle
+from flowanalysis.sources import collection, files, keys, lines, settle, variables
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, cut, merge
@@ -47,7 +47,7 @@ MODULES = (
 SHAPES = (
     "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
     "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
-    "Dataverse answers (workflows, connection references, system users, teams)",
+    "Dataverse answers (workflows, connection references, environment variables, system users, teams)",
     "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip; "
     "plain properties also as `m365 … --output csv`",
     "flow packages and solutions (zip), and single flow definitions (JSON)",
@@ -178,8 +178,14 @@ class _Work:
 
 
 def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
-    harvest, work = Harvest(), _Work()
     found = list(_files(paths))
+    early = set(variables.early(path for path, _ in found))
+    before = _opened([f for f in found if f[0] in early], {}).parts if early else []
+    return _opened(found, variables.given(before, keys.unify(before)), progress=progress)
+
+
+def _opened(found: list[tuple[Path, str]], values: variables.Variables, *, progress: bool = False) -> Harvest:
+    harvest, work = Harvest(), _Work()
     large = files.threshold(path for path, _ in found)
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
         for path, name in _bar(found, progress):
@@ -189,7 +195,7 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
                 if isinstance(document, InputError):
                     _failed(harvest, document.where or name, document)
                 else:
-                    _take(harvest, document, work)
+                    _take(harvest, replace(document, variables=values), work)
             if document is None:  # a file that leaves no trace would be missed by nobody
                 _failed(harvest, name, UnknownExport("nothing in it can be read", where=name, remedy="Export it again"))
     work.framing.finish()

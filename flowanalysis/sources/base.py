@@ -36,6 +36,8 @@ class Document:
         ``sqlite`` or ``parquet`` (`path`), ``package`` (`members`: the files of a solution or flow package).
     observed_at : datetime or None
         When the export was made as far as the file itself tells (UTC).
+    variables : mapping
+        Values of the tenant's environment variables: environment, then schema name in lower case.
     notes : tuple of str
         What the analyst must know about the decoding, such as a guessed encoding.
     rejects : tuple of Reject
@@ -49,6 +51,7 @@ class Document:
     path: Path | None = None
     sample: tuple[Any, ...] = ()
     members: Mapping[str, bytes] = field(default_factory=dict)
+    variables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     observed_at: datetime | None = None
     notes: tuple[str, ...] = ()
     rejects: tuple[Reject, ...] = ()

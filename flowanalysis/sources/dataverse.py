@@ -1,4 +1,4 @@
-"""Dataverse Web API: workflows with clientdata, connection references, system users, teams, roles, flow runs, shares.
+"""Dataverse Web API: workflows, connection references, environment variables, users, teams, roles, runs, shares.
 
 A page names its organisation in ``@odata.context`` and never its environment: rows carry the organisation's host
 as environment until the environments of the tenant tell which it is (see ``settle``).
@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from flowanalysis.schema import NO_ENVIRONMENT
+from flowanalysis.sources import variables
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.pages import Page, pages
@@ -37,6 +38,9 @@ KEYS: tuple[tuple[str, frozenset[str]], ...] = (
     ("flow", frozenset({"workflowid", "statecode"})),
     ("team", frozenset({"teamid"})),
     ("role", frozenset({"roleid", "name"})),
+    ("variable", frozenset({"environmentvariabledefinitionid", "schemaname"})),
+    ("variable_value", frozenset({"environmentvariablevalueid", "value"})),
+    ("variable_value", frozenset({"_environmentvariabledefinitionid_value", "value"})),
 )
 COLLECTIONS = {
     "workflows": "flow",
@@ -46,6 +50,8 @@ COLLECTIONS = {
     "flowruns": "run",
     "systemuserroles_association": "role",
     "roles": "role",
+    "environmentvariabledefinitions": "variable",
+    "environmentvariablevalues": "variable_value",
 }
 IN_WORDS = {
     "flow": "workflows",
@@ -55,6 +61,8 @@ IN_WORDS = {
     "run": "flow runs",
     "role": "security roles",
     "shared": "shares of a flow",
+    "variable": "environment variables",
+    "variable_value": "environment variable values",
 }
 TABLES = {
     "flow": "flows",
@@ -64,6 +72,8 @@ TABLES = {
     "run": "runs",
     "role": "environment_roles",
     "shared": "flow_owners",
+    "variable": "environment_variables",
+    "variable_value": "environment_variables",
 }
 STATES = {0: "Stopped", 1: "Started", 2: "Suspended"}
 ACCESS = {
@@ -122,7 +132,7 @@ def organisation(page: Page) -> str:
 
 def read(document: Document) -> Iterator[Batch | Reject]:
     """Rows of every page; a row that cannot be understood is set aside."""
-    gather = Gather(SOURCE)
+    gather = Gather(SOURCE, variables=document.variables)
     for page in pages(document):
         asked = _asked(page)
         if page.error:
@@ -357,6 +367,19 @@ def _run(gather: Gather, page: Page, row: Row) -> None:
     gather.add("runs", line, IN_WORDS["run"])
 
 
+def _variable(gather: Gather, page: Page, row: Row) -> None:
+    export = IN_WORDS["variable"]
+    gather.add("environment_variables", variables.definition(row, environment=organisation(page)), export)
+    if variables.EXPANDED not in row:
+        gather.say(export, "definitions alone; the values in force are the list environmentvariablevalues")
+
+
+def _variable_value(gather: Gather, page: Page, row: Row) -> None:
+    export = IN_WORDS["variable_value"]
+    gather.expect("environment_variables", export)
+    gather.add("environment_variables", variables.value(row, environment=organisation(page)), export)
+
+
 Handler = Callable[[Gather, Page, Row], None]
 HANDLERS: dict[str, Handler] = {
     "flow": _flow,
@@ -366,4 +389,6 @@ HANDLERS: dict[str, Handler] = {
     "run": _run,
     "role": _role,
     "shared": _shared,
+    "variable": _variable,
+    "variable_value": _variable_value,
 }

@@ -97,7 +97,7 @@ def whole(document: Document) -> Document:
         raise ValueError("only a document on disk can be decoded again")
     if document.path.stat().st_size > WHOLE:
         raise RefusedInput(f"more than {WHOLE // 2**30} GB of this kind", where=document.name, remedy="Split the file")
-    return decode(document.path.read_bytes(), name=document.name)
+    return replace(decode(document.path.read_bytes(), name=document.name), variables=document.variables)
 
 
 def decode(data: bytes, *, name: str) -> Document:

@@ -18,10 +18,13 @@ class Gather:
     ----------
     family : str
         Family of the export, the first word of every source.
+    variables : mapping, optional
+        Values of environment variables by environment and name, for the definitions in the document.
     """
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, *, variables: Mapping[str, Mapping[str, object]] | None = None) -> None:
         self.family = family
+        self.variables = variables or {}
         self._rows: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = defaultdict(list)
         self._open: dict[str, bool] = {}
         self._chains: dict[str, dict[str, None]] = defaultdict(dict)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -69,7 +70,11 @@ def _stretch(
         yield from _stretch(document, reader, usual, first + half, found[half:])
         return
     rows, rejects = roots(data.decode("utf-8-sig" if first == 1 else "utf-8"), name=document.name)
-    yield from _framed([*rejects, *reader.read(Document(document.name, "json", roots=tuple(rows)))], where)
+    yield from _framed([*rejects, *reader.read(_decoded(document, tuple(rows)))], where)
+
+
+def _decoded(document: Document, rows: tuple[Any, ...]) -> Document:
+    return Document(document.name, "json", roots=rows, variables=document.variables)
 
 
 def _framed(results: Iterable[Batch | Reject], where: str) -> Iterator[Batch | Reject]:

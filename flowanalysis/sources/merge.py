@@ -33,6 +33,7 @@ QUIET = {
     "flows": {"owner_source", "has_definition", "creator_kind", "owner_id", "creator_id"},
     "app_permissions": {"permission", "resource_name"},
     "connectors": {"display_name"},
+    "environment_variables": {"value", "default_value"},  # what is a secret is known only when all is merged
 }
 
 

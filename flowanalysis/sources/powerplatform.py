@@ -134,7 +134,7 @@ def recognise(document: Document) -> str | None:
 
 def read(document: Document) -> Iterator[Batch | Reject]:
     """Rows of every page; a row that cannot be understood is set aside."""
-    gather = Gather(SOURCE)
+    gather = Gather(SOURCE, variables=document.variables)
     for page in pages(document):
         asked = _asked(page)
         if page.error:
@@ -228,7 +228,7 @@ def read_into(gather: Gather, flow: dict[str, Any], document: Any, export: str, 
         gather.expect(table, export)
     place = {"flow_id": flow["flow_id"], "environment_id": flow["environment_id"]}
     try:
-        found = read_definition(document, **place)
+        found = read_definition(document, variables=gather.variables.get(flow["environment_id"]), **place)
     except (InputError, RecursionError) as error:
         gather.reject("steps", f"flow {flow['flow_id']}", f"definition not understood: {error}")
         return

@@ -78,7 +78,7 @@ def read(document: Document) -> Iterator[Batch | Reject]:
     if found is None:
         return
     kind = found[0]
-    gather = Gather(SOURCE)
+    gather = Gather(SOURCE, variables=document.variables)
     for number, row in enumerate(records(document), 1):
         whole, cut = _unfold(row)
         if cut:

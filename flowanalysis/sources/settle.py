@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
+from flowanalysis.sources import variables
 from flowanalysis.sources.merge import Merged, Part, codes
 from flowanalysis.sources.values import UNTOLD, among
 
@@ -73,6 +74,7 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         _owners,
         _last_runs,
         _definitions_read,
+        _variables,
         _described,
         _roles,
         _permissions,
@@ -202,6 +204,11 @@ def _definitions_read(frames: Frames) -> Frames:
         return {}
     flows = frames["flows"]
     return {"flows": flows.assign(has_definition=flows["has_definition"].fillna(False))}
+
+
+def _variables(frames: Frames) -> Frames:
+    found = _get(frames, "environment_variables")
+    return {"environment_variables": variables.settled(found)} if len(found) else {}
 
 
 def _roles(frames: Frames) -> Frames:
