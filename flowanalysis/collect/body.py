@@ -18,7 +18,7 @@ from flowanalysis.errors import HonestStop
 
 __all__ = ["decode", "parse", "read"]
 
-CHUNK = 1 << 17
+CHUNK = 1 << 18
 LONE = re.compile("[\ud800-\udfff]")  # halves that found no partner
 FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts compress beyond every ratio
 

@@ -1,10 +1,11 @@
-"""Sessions of requests whose headers cannot drip for ever, and that carry no cookies and no retries of their own."""
+"""Sessions of requests whose answers cannot drip for ever, and that carry no cookies and no retries of their own."""
 
 from __future__ import annotations
 
+import io
 import socket
-import threading
-from contextlib import suppress
+import time
+from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -18,11 +19,12 @@ from flowanalysis.collect.limits import Slow
 
 __all__ = ["session"]
 
+CHUNK = 1 << 18  # bytes that one look at the socket may bring
 AGENT = "NONISV|flowanalysis|flowanalysis/1.0"
 
 
 def session(deadline: float) -> requests.Session:
-    """A session for one thread; `deadline` in seconds bounds the wait for the headers of an answer."""
+    """A session for one thread; `deadline` in seconds bounds each answer from its request to its last byte."""
     made = _Session()
     made.headers.update({"User-Agent": AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -71,27 +73,41 @@ class _Adapter(HTTPAdapter):
 
 
 class _Timed:
-    """A connection that is shut when its headers are not there in time.
+    """A connection whose answers must be there in time, however slowly their bytes arrive."""
+
+    deadline = 0.0
+
+    def response_class(self, sock: Any, *args: Any, **options: Any) -> HTTPResponse:
+        """The answer that ``getresponse`` builds upon a socket, reading through a clock."""
+        made = HTTPResponse(sock, *args, **options)
+        made.fp = io.BufferedReader(_Clocked(made.fp.detach(), sock, self.deadline), CHUNK)
+        return made
+
+
+class _Clocked(io.RawIOBase):
+    """The bytes of one answer; none is waited for beyond the deadline of all.
 
     The ordinary timeout starts anew with each byte, so that a server can hold a client with one byte a minute.
     """
 
-    deadline = 0.0
-    sock: Any
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
+        self.raw, self.sock, self.deadline = raw, sock, deadline
+        self.silence, self.until = sock.gettimeout() or deadline, time.monotonic() + deadline
 
-    def getresponse(self) -> Any:
-        late = threading.Event()
-        timer = threading.Timer(self.deadline, self._shut, (late,))
-        timer.daemon = True
-        timer.start()
-        try:
-            return super().getresponse()  # type: ignore[misc]  # of the class that this is mixed into
-        finally:
-            timer.cancel()
-            if late.is_set():
-                raise Slow(f"no whole answer within {self.deadline:g} s")
+    def readable(self) -> bool:
+        return True
 
-    def _shut(self, late: threading.Event) -> None:
-        late.set()
-        with suppress(OSError, AttributeError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+    def readinto(self, buffer: Any) -> int | None:
+        left = self.until - time.monotonic()
+        if left > 0:
+            self.sock.settimeout(min(left, self.silence))
+            try:
+                return self.raw.readinto(buffer)
+            except TimeoutError:
+                if left > self.silence:
+                    raise
+        raise Slow(f"no whole answer within {self.deadline:g} s")
+
+    def close(self) -> None:
+        self.raw.close()
+        super().close()
