@@ -66,6 +66,7 @@ TABLES = (
         kind text sharepoint_site | sharepoint_list | drive | mailbox | team | dataverse_table | sql_database | http_host | environment | tenant | other
         display_name text name
         url text address
+        site_id text id of a SharePoint site, with that of its web after a comma where told; NA for others
         parent_id text resource that contains it
         sensitivity number weight of one right on it, at least 1; NA is the policy's default
         name_weight number weight that the policy gave for its name before a pseudonym took its place; NA: the name is its own

@@ -18,7 +18,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import collection, files, keys, lines, settle, variables
+from flowanalysis.sources import collection, files, keys, lines, settle, sharepoint, variables
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, cut, merge
@@ -44,8 +44,10 @@ MODULES = (
     "graph",
     "loose",
 )
+SITES = "export the sites too (GET https://graph.microsoft.com/v1.0/sites?search=*)"
 SHAPES = (
-    "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences)",
+    "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences, "
+    "sites, drives, permissions of sites and files)",
     "Power Platform admin answers (environments, flows, flow details, permissions, connections, connectors, runs)",
     "Dataverse answers (workflows, connection references, environment variables, system users, teams)",
     "all of these as pages, arrays, JSON Lines or `m365 … --output json`, plain, in gzip or in zip; "
@@ -116,6 +118,7 @@ class Harvest:
         frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
         log = collection.one_line_each(log, self.lists)
         _tell_cut(log, cut(frames["conflicts"]))
+        _tell_unplaced(log, frames)
         frames["collection_log"] = schema.frame("collection_log", log)
         frames["rejected"] = schema.frame("rejected", self.rejected)
         return frames
@@ -348,6 +351,15 @@ def _close_chains(harvest: Harvest, chains: Mapping[int, Mapping[str, bool]]) ->
         else:
             said = "a link to a further page was left over: the export is not complete"
             entry["message"] = "; ".join(filter(None, (said, entry["message"])))
+
+
+def _tell_unplaced(log: list[dict[str, Any]], frames: Mapping[str, pd.DataFrame]) -> None:
+    """Every file of rights says how many sites nobody told the address of."""
+    number = sharepoint.unplaced(frames["grants"]) if "grants" in frames else 0
+    said = f"the addresses of {number:,} sites are not known, so their rights stand under the sites' ids: {SITES}"
+    for entry in log if number else ():
+        if entry["table"] == "grants" and not entry["source"].startswith("own"):
+            entry["message"] = "; ".join(filter(None, (entry["message"], said)))
 
 
 def _tell_cut(log: list[dict[str, Any]], said: dict[str, str]) -> None:

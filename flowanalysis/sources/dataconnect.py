@@ -20,6 +20,7 @@ from flowanalysis.sources import graphrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.records import folded, records
+from flowanalysis.sources.sharepoint import EVERYBODY, LEVELS, PREFIX
 from flowanalysis.sources.values import fold, items, text
 
 SOURCE = "dataconnect"
@@ -29,20 +30,7 @@ PERMISSIONS = {"siteid", "roledefinition", "sharedwith", "itemtype"}
 SITES = {"id", "url", "rootweb", "snapshotdate"}
 GROUPS = {"siteid", "groupid", "members", "snapshotdate"}
 USERS = {"puser", "ptenant", "userprincipalname"}
-# Role definitions of SharePoint by the least level that carries them; custom ones are not guessed.
-LEVELS = {
-    "full control": "full",
-    "design": "owner",
-    "edit": "write",
-    "contribute": "write",
-    "read": "read",
-    "view only": "read",
-    "restricted view": "read",
-    "limited access": None,
-    "web-only limited access": None,
-}
 SITE = re.compile(r"https?://[^/]+(?:/(?:sites|teams|personal)/[^/]+)?")
-EVERYBODY = {"anyone": "everyone", "organization": "everyone"}
 KINDS = {
     "internaluser": "user",
     "externaluser": "user",
@@ -113,9 +101,9 @@ def resource(row: Row) -> tuple[str, str]:
     kind = str(row.get("itemtype", "")).lower()
     url = (text(row.get("itemurl")) or "").rstrip("/").lower()
     if kind in {"siteadmin", "web"}:
-        return url or f"sharepoint:{fold(row['siteid'])}", "sharepoint_site"
+        return url or f"{PREFIX}{fold(row['siteid'])}", "sharepoint_site"
     found = SITE.match(url)
-    site = found[0] if found else f"sharepoint:{fold(row['siteid'])}"
+    site = found[0] if found else f"{PREFIX}{fold(row['siteid'])}"
     return f"{site}|{fold(row.get('listid')) or url}", "sharepoint_list"
 
 
@@ -138,8 +126,8 @@ def _permission(gather: Gather, row: Row, export: str) -> None:
 
 
 def _shared_with(row: Row) -> Iterator[dict[str, Any]]:
-    if everybody := EVERYBODY.get(str(row.get("linkscope", "")).lower()):
-        yield {"principal_id": everybody, "principal_kind": "everyone"}
+    if str(row.get("linkscope", "")).lower() in EVERYBODY:
+        yield {"principal_id": "everyone", "principal_kind": "everyone"}
         return
     for who in items(row.get("sharedwith")):
         kind = KINDS.get(str(_told(who, "TypeV2") or _told(who, "Type")).lower(), "unknown")
@@ -169,7 +157,7 @@ def _group(gather: Gather, row: Row, export: str) -> None:
 
 def _site(gather: Gather, row: Row, export: str) -> None:
     url = (text(row["url"]) or "").rstrip("/")
-    found = {"resource_id": url.lower(), "kind": "sharepoint_site", "url": url}
+    found = {"resource_id": url.lower(), "kind": "sharepoint_site", "url": url, "site_id": fold(row["id"])}
     title = text(_told(row.get("rootweb") or {}, "Title"))
     gather.add("resources", {**found, "display_name": title}, export)
 

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from flowanalysis.sources import graphrows as rows
+from flowanalysis.sources import sharepoint
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.graphkinds import IN_WORDS, KEYS, NAMES, TABLES, TYPES
 from flowanalysis.sources.pages import Page, pages
-from flowanalysis.sources.values import UNTOLD, fold, text
+from flowanalysis.sources.values import UNTOLD, fold, obj, text
 
 SOURCE = "graph"
 Row = Mapping[str, Any]
@@ -102,6 +103,8 @@ def _place(page: Page, number: int) -> str:
 
 def chain(page: Page, kind: str) -> str:
     """The name of the collection that a page is a part of."""
+    if kind == "permission":
+        return f"permission {sharepoint.place(page).key}"
     owner = page.about("groups") or page.about("users") or page.about("serviceprincipals") or ""
     return f"{kind} {owner}".strip()
 
@@ -277,6 +280,34 @@ def _site(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
     gather.add("resources", rows.site(row), IN_WORDS["site"])
 
 
+def _drive(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
+    for found in sharepoint.drive(row):
+        gather.add("resources", found, IN_WORDS["drive"])
+
+
+def _permission(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
+    """A right on a site, a library or a file; which one stands in the request or the context only."""
+    export, where = IN_WORDS["permission"], sharepoint.place(page)
+    gather.expect("grants", export)
+    if where.key == UNTOLD:
+        gather.say(export, f"does not tell the site or file; kept under {UNTOLD}. Keep the request beside the answer")
+    try:
+        found = list(sharepoint.grants(row, where))
+    except ValueError as error:
+        gather.reject("grants", f"{page.place} {where.key}, permission {row.get('id')}".strip(), f"set aside: {error}")
+        return
+    gather.add("resources", {"resource_id": where.key, "kind": where.kind}, export, aside=True)
+    for grant in found:
+        gather.add("grants", grant, export)
+    for granted in sharepoint.identity_sets(row):
+        user, group = obj(granted.get("user")), obj(granted.get("group"))
+        if fold(user.get("id")) and text(user.get("displayName")):
+            named = {**user, "mail": user.get("email")}
+            gather.add("identities", rows.user(named, deleted=False, manager_shown=False), export, aside=True)
+        if fold(group.get("id")) and text(group.get("displayName")):
+            gather.add("groups", rows.group({**group, "mail": group.get("email")}), export, aside=True)
+
+
 def _application(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
     gather.say(IN_WORDS["application"], "app registrations add nothing that service principals do not tell")
 
@@ -312,5 +343,7 @@ HANDLERS: dict[str, Handler] = {
     "manager": _manager,
     "licence_detail": _licence_detail,
     "site": _site,
+    "drive": _drive,
+    "permission": _permission,
     "removed": _removed,
 }

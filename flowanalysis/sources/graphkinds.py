@@ -30,6 +30,9 @@ NAMES = {
     "licensedetails": "licence_detail",
     "sites": "site",
     "getallsites": "site",
+    "drives": "drive",
+    "drive": "drive",
+    "permissions": "permission",
 }
 # Keys that only one kind of row has, the more special first.
 KEYS: tuple[tuple[str, frozenset[str]], ...] = (
@@ -52,6 +55,9 @@ KEYS: tuple[tuple[str, frozenset[str]], ...] = (
     ("group", frozenset({"id", "groupTypes"})),
     ("group", frozenset({"id", "displayName", "securityEnabled"})),
     ("site", frozenset({"id", "webUrl", "siteCollection"})),
+    ("drive", frozenset({"id", "webUrl", "driveType"})),
+    *(("permission", frozenset({"id", key})) for key in ("grantedToV2", "grantedToIdentitiesV2")),
+    *(("permission", frozenset({"id", "roles", key})) for key in ("grantedTo", "grantedToIdentities", "link")),
     ("application", frozenset({"id", "appId", "requiredResourceAccess"})),
     ("application", frozenset({"id", "appId", "passwordCredentials"})),
     ("user", frozenset({"id", "userPrincipalName"})),
@@ -85,6 +91,8 @@ IN_WORDS = {
     "manager": "managers",
     "licence_detail": "licence details",
     "site": "sites",
+    "drive": "drives",
+    "permission": "permissions of sites and files",
     "removed": "delta removals",
 }
 # Kind -> the table of which an empty answer says that there is nothing.
@@ -112,4 +120,6 @@ TABLES = {
     "directory_role": "role_assignments",
     "signin": "signins",
     "site": "resources",
+    "drive": "resources",
+    "permission": "grants",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flowanalysis.sources.sharepoint import site_id
 from flowanalysis.sources.values import count, dig, fold, items, obj, text
 
 Row = Mapping[str, Any]
@@ -313,4 +314,5 @@ def site(row: Row) -> dict[str, Any]:
         "kind": "sharepoint_site",
         "display_name": text(row.get("displayName")) or text(row.get("name")),
         "url": url,
+        "site_id": site_id(row.get("id")),
     }

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
-from flowanalysis.sources import variables
+from flowanalysis.sources import sharepoint, variables
 from flowanalysis.sources.merge import Merged, Part, codes
 from flowanalysis.sources.values import UNTOLD, among
 
@@ -82,6 +82,7 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         partial(_identities, directory=directory, listings=_listings(parts), bin_seen=_bin_seen(parts)),
         _holders,
         _own_organisation,
+        sharepoint.placed,
         partial(_once, merged=merged),
     ):
         frames |= step(frames)
@@ -360,9 +361,9 @@ def _holders(frames: Frames) -> Frames:
 
 
 def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
-    """The identity whose sign-in name or mail address each holder is; NA for the others."""
+    """The identity whose sign-in name, mail address or application id each holder is; NA for the others."""
     pairs = pd.concat(
-        [people[[c, "identity_id", "status"]].set_axis(["name", *NAMED], axis=1) for c in ("upn", "mail")],
+        [people[[c, "identity_id", "status"]].set_axis(["name", *NAMED], axis=1) for c in ("upn", "mail", "app_id")],
         ignore_index=True,
     )
     pairs = pairs.assign(name=pairs["name"].str.lower())
