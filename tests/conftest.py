@@ -27,6 +27,18 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Figures(), "figures")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """No other process for the tests of one file: they begin sooner, and print and stop at a breakpoint as usual."""
+    files = {str(given).partition("::")[0] for given in config.option.file_or_dir}
+    if len(files) == 1 and not Path(*files).is_dir():
+        return 0
+    # Each process has a core: libraries that take all of them for one sum would only wait for one another.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    return None
+
+
 @pytest.fixture(scope="session")
 def corpus() -> Path:
     """Folder of real exports that others wrote; never part of this project."""

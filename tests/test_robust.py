@@ -76,7 +76,16 @@ def test_a_folder_that_is_no_report_is_never_replaced(tmp_path):
     assert (tmp_path / "2026-10" / "thesis.txt").read_text() == "mine"
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C counts for what is started now, even where a shell runs the tests in the background and lets it pass."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("seconds", [0.6, 2.5, 6.0])
 def test_ctrl_c_at_any_moment_publishes_nothing_half_made(tmp_path, seconds):
     process = subprocess.Popen(
