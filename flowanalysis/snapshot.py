@@ -31,6 +31,8 @@ from flowanalysis.tenant import Tenant
 
 MANIFEST = "manifest.json"
 FORMAT = "flowanalysis-snapshot/1"
+PAYS = 2
+"""Rows that a word must stand for on average, or the plain strings are as small and quicker."""
 
 
 def is_snapshot(place: str | Path) -> bool:
@@ -81,9 +83,19 @@ def write_snapshot(tenant: Tenant, folder: str | Path) -> Path:
 
 def _write_table(frame: pd.DataFrame, name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.parquet"
-    table = pa.Table.from_pandas(frame, schema=schema.table(name).arrow, preserve_index=False)
-    pq.write_table(table.replace_schema_metadata(None), path, compression="zstd", write_statistics=False)
+    columns = {c.name: _written(frame[c.name]) for c in schema.table(name).columns}
+    # one group of rows and dictionaries of any size: each word is written and read once
+    whole: dict[str, Any] = {"row_group_size": max(1, len(frame)), "dictionary_pagesize_limit": 2**30}
+    pq.write_table(pa.table(columns), path, compression="zstd", write_statistics=False, **whole)
     return {"rows": len(frame), "sha256": _digest(path)}
+
+
+def _written(column: pd.Series) -> pa.Array:
+    """A column as it is kept: words that repeat once, where that is the smaller."""
+    if column.dtype != schema.TEXT:
+        return pa.array(column, from_pandas=True)
+    words = schema.encoded(column)
+    return words if len(words.dictionary) * PAYS <= len(words) else pa.array(column.array)
 
 
 def _write_codes(tenant: Tenant, folder: Path) -> dict[str, str]:
@@ -188,7 +200,8 @@ def open_snapshot(folder: str | Path, *, verify: bool = False) -> Tenant:
 
 def _read_table(place: Path, name: str) -> pd.DataFrame:
     try:
-        return schema.frame(name, pq.read_table(place / f"{name}.parquet"))
+        with pq.ParquetFile(place / f"{name}.parquet") as file:
+            return schema.frame(name, file.read())
     except (OSError, pa.ArrowException) as error:
         where = str(place / f"{name}.parquet")
         raise SnapshotError(f"table cannot be read: {error}", where=where, remedy="Load the exports again.") from None

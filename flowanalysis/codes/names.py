@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis.schema import TEXT
+from flowanalysis.schema.compact import CompactText, distinct, encoded
 
 SEPARATOR = "\x1f"  # between environment and id: no id holds a unit separator
 
@@ -32,7 +33,7 @@ class Names:
     @classmethod
     def of(cls, columns: Iterable[object]) -> Names:
         """Every id that occurs in one of the columns; NA and empty text are none."""
-        merged = pa.chunked_array([_arrow(c).unique() for c in columns], pa.large_string())
+        merged = pa.chunked_array([distinct(c) for c in columns], pa.large_string())
         merged = merged.unique().drop_null()  # an Array: chunks are gone
         merged = merged.filter(pc.not_equal(merged, ""))
         return cls(merged.take(pc.sort_indices(merged)))
@@ -42,10 +43,10 @@ class Names:
 
     def codes(self, column: object) -> np.ndarray:
         """Codes of a column of ids as int32; -1 for NA and for ids not interned."""
-        encoded = _arrow(column).dictionary_encode()
-        found = pc.index_in(encoded.dictionary, value_set=self.values).fill_null(-1)
+        told = encoded(column)
+        found = pc.index_in(told.dictionary, value_set=self.values).fill_null(-1)
         places = np.append(found.to_numpy(zero_copy_only=False), -1).astype(np.int32)  # the last answers for NA
-        return places[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        return places[told.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
     def code(self, name: str) -> int:
         """Code of one id, -1 when it is not interned."""
@@ -53,8 +54,10 @@ class Names:
         return place if place < len(self) and self.values[place].as_py() == name else -1
 
     def text(self, codes: object) -> pd.api.extensions.ExtensionArray:
-        """Ids of codes as Arrow-backed text; NA for -1."""
-        places = np.asarray(codes, dtype=np.int64)
+        """Ids of codes as Arrow-backed text; NA for -1. Many share this table instead of a string each."""
+        places = np.asarray(codes, dtype=np.int32)
+        if len(places) > len(self):
+            return CompactText.of(self.values, places)
         return TEXT.__from_arrow__(self.values.take(pa.array(places, mask=places < 0)))
 
     def category(self, codes: object) -> pd.Categorical:

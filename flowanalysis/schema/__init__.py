@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from flowanalysis.errors import UnknownName
 from flowanalysis.schema import collection, directory, platform, rights
+from flowanalysis.schema.compact import CompactText, compact, encoded
 from flowanalysis.schema.declare import ARROW, COUNT, FLAG, NUMBER, PANDAS, TEXT, TIME, Column, Table
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "Column",
     "Table",
     "empty",
+    "encoded",
     "frame",
     "table",
     "to_pandas",
@@ -77,7 +80,8 @@ def frame(name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Ta
     name : str
         Table.
     rows : records, DataFrame or Arrow table
-        Columns that the table does not have are an error: a reader that invents one is wrong.
+        Columns that the table does not have are an error: a reader that invents one is wrong. Text that comes as an
+        Arrow dictionary stays one inside its column.
 
     Examples
     --------
@@ -111,12 +115,17 @@ def _from_arrow(spec: Table, rows: pa.Table) -> pd.DataFrame:
     if strange:
         raise UnknownName(f"column of {spec.name}", strange[0], spec.names)
     # frames keep text with large offsets: rows that come with them are not copied
-    kinds = {c.name: pa.large_string() if c.kind == "text" else ARROW[c.kind] for c in spec.columns}
-    arrays = [
-        rows[name].cast(kind) if name in rows.column_names else pa.nulls(rows.num_rows, kind)
-        for name, kind in kinds.items()
-    ]
-    return to_pandas(pa.table(arrays, names=list(kinds)))
+    kinds = {c.name: ARROW[c.kind] for c in spec.columns if c.kind != "text"}
+    others = [rows[n].cast(k) if n in rows.column_names else pa.nulls(rows.num_rows, k) for n, k in kinds.items()]
+    typed = to_pandas(pa.table(others, names=list(kinds)))
+    texts = {n: compact(rows[n]) if n in rows.column_names else _nothing(rows.num_rows) for n in spec.texts}
+    columns = {n: texts[n] if n in texts else typed[n].array for n in spec.names}
+    return pd.DataFrame(columns, index=pd.RangeIndex(rows.num_rows), copy=False)
+
+
+def _nothing(rows: int) -> CompactText:
+    """A column of text that is NA in every row."""
+    return CompactText.of(pa.array([], pa.large_string()), np.full(rows, -1, np.int32))
 
 
 def to_pandas(rows: pa.Table) -> pd.DataFrame:

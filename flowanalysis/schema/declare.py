@@ -46,6 +46,11 @@ class Table:
         return [c.name for c in self.columns]
 
     @property
+    def texts(self) -> list[str]:
+        """Names of the columns of text, in order."""
+        return [c.name for c in self.columns if c.kind == "text"]
+
+    @property
     def kinds(self) -> dict[str, str]:
         """Column name to kind."""
         return {c.name: c.kind for c in self.columns}
