@@ -9,6 +9,7 @@ from oracles.small import tenant
 
 from flowanalysis import matrices
 from flowanalysis.analysis import kernels, overlap, reach
+from flowanalysis.analysis.access import effective_permissions
 from flowanalysis.analysis.blast import blast_radius, escalations
 from flowanalysis.analysis.counting import COMMON, COVERED, COVERED_WRITE, distinct, meet, united
 from flowanalysis.analysis.overlap import permission_overlap
@@ -46,6 +47,17 @@ def test_levels_over_ways(seed, request):
     expected = matrices.strongest(ways, levels)
     request.getfixturevalue("plainly")
     found = kernels.strongest(ways, levels)
+    for part in ("data", "indices", "indptr"):
+        assert getattr(found, part).tolist() == getattr(expected, part).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_any_number_of_steps_reaches(seed, plainly):
+    rng = np.random.default_rng(seed)
+    steps = matrices.relation(rng.integers(0, 700, 900), rng.integers(0, 700, 900), 1, (700, 700))
+    begin = matrices.relation(rng.integers(0, 30, 60), rng.integers(0, 700, 60), 1, (31, 700))
+    expected, found = matrices.reached(begin, steps), kernels.reached(begin, steps)
+    assert found.nnz > 1_100  # more than the first guess of the memory
     for part in ("data", "indices", "indptr"):
         assert getattr(found, part).tolist() == getattr(expected, part).tolist()
 
@@ -118,7 +130,8 @@ def answers(found: Tenant) -> list[pd.DataFrame]:
     """Everything that the loops have a part in, computed anew."""
     reach._KEPT.pop(found, None)
     similar = permission_overlap(found, everyone=True, threshold=0.3)
-    return [blast_radius(found), blast_radius(found, by="identity"), escalations(found), similar]
+    radius = [blast_radius(found), blast_radius(found, by="identity")]
+    return [*radius, escalations(found), similar, effective_permissions(found, everyone=True)]
 
 
 def test_whole_analyses_are_the_same_when_compiled(monkeypatch):

@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
+from flowanalysis.analysis import kernels
 from flowanalysis.analysis.paths import explain
 from flowanalysis.analysis.reach import (
     Reach,
     blank,
-    constant,
     covered,
-    kinds_at,
     level_names,
     main_reach,
     reach,
+    resource_kinds,
     who,
 )
-from flowanalysis.codes import SHARE_ROLES, ranks
+from flowanalysis.codes import LEVELS, SHARE_ROLES, ranks
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 
@@ -92,42 +92,48 @@ def effective_permissions(
         found = reach(tenant.codes, np.arange(len(tenant.codes.principals)))
     else:
         found = main_reach(tenant)
-    rows = _stack([*other_rows(tenant, found), grant_rows(tenant, found)])
+    rows = _stack(tenant, found, other_rows(tenant, found))
     write = len(rows) <= PATH_LIMIT if paths is None else paths
     rows["path"] = explain(tenant, found, rows) if write else blank(len(rows))
     return covered(rows, tenant, TABLES)
 
 
-def grant_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:
-    """Rights on resources, one row for each identity and resource."""
-    levels, codes = found.levels, tenant.codes
-    row = matrices.row_of(levels)
-    names = level_names(levels.data)
-    return pd.DataFrame(
-        {
-            "identity_id": codes.principals.category(found.principals[row]),
-            "kind": constant("grant", levels.nnz),
-            "resource_id": codes.resources.category(levels.indices),
-            "resource_kind": kinds_at(tenant, levels.indices),
-            "level": names,
-            "right": names,
-            "state": constant("active", levels.nnz),
-            "via": pd.Categorical.from_codes(
-                own(tenant, found).astype(np.int8), categories=pd.Index(["group", "direct"], dtype=TEXT)
-            ),
-        },
-        copy=False,
-    )
+def grant_columns(tenant: Tenant, found: Reach, room: int) -> dict[str, tuple[np.ndarray, pd.Index]]:
+    """Rights on resources, one for each identity and resource, behind some rows left empty: codes and their texts."""
+    levels, kinds = found.levels, resource_kinds(tenant)
+    who_, what = (names.category([]).categories for names in (tenant.codes.principals, tenant.codes.resources))
+    size, empty = room + levels.nnz, np.full(room, -1, np.int8)
+    people = np.append(-1, found.principals).astype(np.int32)
+    kind = np.full(size, -1, kinds.codes.dtype)
+    np.take(kinds.codes, levels.indices, out=kind[room:], mode="clip")
+    direct = own(tenant, found).view(np.int8)
+    return {
+        "identity_id": (np.repeat(people, np.append(room, np.diff(levels.indptr))), who_),
+        "kind": (np.zeros(size, np.int8), _texts("grant")),
+        "resource_id": (np.append(empty.astype(np.int32), levels.indices), what),
+        "resource_kind": (kind, kinds.categories),
+        "level": (np.append(empty, levels.data), _texts(*LEVELS)),
+        "right": (np.append(empty, levels.data), _texts(*LEVELS)),
+        "state": (np.zeros(size, np.int8), _texts("active")),
+        "via": (np.append(empty, direct), _texts("group", "direct")),
+    }
+
+
+def _texts(*words: str) -> pd.Index:
+    return pd.Index(words, dtype=TEXT)
 
 
 def own(tenant: Tenant, found: Reach) -> np.ndarray:
     """For each entry of the levels: the identity holds it itself, at that very level."""
-    granted = tenant.codes.granted
+    granted, levels, flags = tenant.codes.granted, found.levels, np.zeros(found.levels.nnz, bool)
+    if kernels.worth(levels.nnz):
+        parts = (granted.indptr, granted.indices, granted.data, flags)
+        kernels.compiled(kernels.alike)(levels.indptr, levels.indices, levels.data, found.principals, *parts)
+        return flags
     places, counts = matrices.spans(granted, found.principals)
     row = np.repeat(np.arange(len(found.principals)), counts)
-    spots = matrices.places_of(found.levels, row, granted.indices[places])
-    flags = np.zeros(found.levels.nnz, bool)
-    flags[spots[found.levels.data[spots] == granted.data[places]]] = True
+    spots = matrices.places_of(levels, row, granted.indices[places])
+    flags[spots[levels.data[spots] == granted.data[places]]] = True
     return flags
 
 
@@ -201,27 +207,33 @@ def held_by(tenant: Tenant, found: Reach, holder: pd.Series) -> tuple[np.ndarray
     codes = tenant.codes.principals.codes(holder)
     size = (len(tenant.codes.principals), len(holder))
     links = matrices.relation(codes, np.arange(len(holder), dtype=np.int32), 1, size)
-    product = matrices.ones(found.ways) @ matrices.ones(links)
-    return matrices.row_of(product), product.indices
+    # Few principals hold anything, so that only few of the ways are followed.
+    some = np.flatnonzero(np.diff(links.indptr)[found.ways.indices])
+    row = np.searchsorted(found.ways.indptr, some, side="right") - 1
+    places, counts = matrices.spans(links, found.ways.indices[some])
+    row, at = np.repeat(row, counts), links.indices[places]
+    order = np.lexsort((at, row))
+    return row[order], at[order]
 
 
-def _stack(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Frames one under the other, each column one categorical; each part is sorted already, kinds in order."""
-    columns = {name: _joined([part[name].array for part in parts]) for name in COLUMNS[:-1]}
+def _stack(tenant: Tenant, found: Reach, others: list[pd.DataFrame]) -> pd.DataFrame:
+    """Other rows and then grants, each column one categorical; each part is sorted already, kinds in order."""
+    grants = grant_columns(tenant, found, sum(map(len, others)))
+    columns = {name: _filled(*column, [part[name].array for part in others]) for name, column in grants.items()}
     return pd.DataFrame(columns | {"level": columns["level"].as_ordered()}, copy=False)
 
 
-def _joined(arrays: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
-    """Columns as one categorical: the codes of the longest stay as they are, what only others say comes after it."""
-    parts = [a if isinstance(a, pd.Categorical) else pd.Categorical(pd.Series(a, dtype=TEXT)) for a in arrays]
-    most = known = max(parts, key=len).categories
-    codes = []
-    for part in parts:
+def _filled(codes: np.ndarray, known: pd.Index, parts: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
+    """A column whose first rows are filled in place: what only they say comes after the texts that are known."""
+    start = 0
+    for array in parts:
+        part = array if isinstance(array, pd.Categorical) else pd.Categorical(pd.Series(array, dtype=TEXT))
         places = part.codes
-        if part.categories is not most:
+        if part.categories is not known:
             known = known.append(part.categories[known.get_indexer(part.categories) < 0])
             places = np.append(known.get_indexer(part.categories), -1)[places]
-        codes.append(places)
-    kind = next(k for k in (np.int8, np.int16, np.int32) if len(known) <= np.iinfo(k).max)
-    together = np.concatenate(codes, dtype=kind, casting="same_kind")
-    return pd.Categorical.from_codes(together, categories=known, validate=False)
+            if len(known) > np.iinfo(codes.dtype).max:
+                codes = codes.astype(np.int32)
+        codes[start : start + len(places)] = places
+        start += len(places)
+    return pd.Categorical.from_codes(codes, categories=known, validate=False)

@@ -142,19 +142,9 @@ def united(
     """
     which, first = distinct(sets)
     places, size = matrices.spans(sets, first)
-    sizes = np.diff(matrix.indptr)
-    group = np.repeat(np.arange(len(first)), size)
-    members = sets.indices[places]
-    order = np.lexsort((members, -sizes[members], group))
-    members, bounds = members[order], matrices.starts(size)
-    some = size > 0
-    head = members[bounds[:-1][some]]
-    counts, weights = np.zeros((2, len(size)), np.int64), np.zeros(len(size))
-    counts[:, some] = sizes[head], row_sums(matrix, matrix.data >= least)[head]
-    weights[some] = row_sums(matrix, weight[matrix.indices])[head]
-    beyond = _walked_sets if kernels.worth(sizes[members].sum() - sizes[head].sum()) else _looked_up_sets
-    more, heavier = beyond(matrix, members, bounds, least, weight)
-    counts, weights = counts + more, weights + heavier
+    members, bounds = sets.indices[places], matrices.starts(size)
+    unite = _walked_sets if kernels.worth(np.diff(matrix.indptr)[members].sum()) else _looked_up_sets
+    counts, weights = unite(matrix, members, bounds, least, weight)
     return counts[0][which], counts[1][which], weights[which]
 
 
@@ -191,26 +181,30 @@ def _alike(sets: Matrix, rows: np.ndarray, others: np.ndarray) -> bool:
 def _walked_sets(
     matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What each set, its largest row first, has beyond that row: columns, columns of the level; weight."""
+    """Of each set: columns, columns of the level; weight. By the compiled loop."""
     counts, weights = np.zeros((2, len(bounds) - 1), np.int64), np.zeros(len(bounds) - 1)
-    several = np.flatnonzero(np.diff(bounds) > 1)
-    several = several[np.argsort(members[bounds[several]], kind="stable")]
-    walked = matrices.starts(np.diff(matrix.indptr)[members])
-    loop, parts = kernels.compiled(kernels.union), (matrix.indptr, matrix.indices, matrix.data, matrix.shape[1])
-    kernels.spread(
-        walked[bounds[several + 1]] - walked[bounds[several] + 1],
-        lambda some: loop(several[some], bounds, members, *parts, least, weight, counts, weights),
-    )
+    begin, *words, heavy = kernels.words(matrix, weight, least)
+    loop, walked = kernels.compiled(kernels.union), matrices.starts(np.diff(begin)[members])
+
+    def some(sets: slice) -> None:
+        ends = bounds[sets.start : sets.stop + 1]
+        loop(ends, members, begin, *words, heavy, counts[:, sets], weights[sets])
+
+    kernels.spread(np.diff(walked[bounds]) + 1, some)
     return counts, weights
 
 
 def _looked_up_sets(
     matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same, some sets at a time."""
-    size = np.diff(bounds)
-    counts, weights = np.zeros((2, len(size)), np.int64), np.zeros(len(size))
+    """The same, some sets at a time: what its largest row has, and what the others have beyond it."""
+    sizes, size = np.diff(matrix.indptr), np.diff(bounds)
     group = np.repeat(np.arange(len(size)), size)
+    members = members[np.lexsort((members, -sizes[members], group))]
+    head = members[bounds[:-1][size > 0]]
+    counts, weights = np.zeros((2, len(size)), np.int64), np.zeros(len(size))
+    counts[:, size > 0] = sizes[head], row_sums(matrix, matrix.data >= least)[head]
+    weights[size > 0] = row_sums(matrix, weight[matrix.indices])[head]
     rest = np.ones(len(members), bool)
     rest[bounds[:-1][size > 0]] = False
     large, small, group = members[bounds[group[rest]]], members[rest], group[rest]

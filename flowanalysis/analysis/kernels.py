@@ -16,11 +16,13 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+from pandas import factorize
 
 from flowanalysis.matrices import Matrix, row_sums, starts, trusted
 
 ENOUGH = 3_000_000  # entries to walk from which starting a compiled loop (half a second) pays
 ROOM = 16_000_000  # entries of a result written at a time
+FULL = 62  # columns in a word: bits of a whole number that stays positive
 # Place of the only bit of a number below 2^32: a product that no two of them begin alike (de Bruijn).
 BRUIJN = 0x077CB531
 BIT = np.zeros(32, np.int64)
@@ -76,7 +78,7 @@ def strongest(ways: Matrix, levels: Matrix) -> Matrix:
         column, value, size = np.empty(room, np.int32), np.empty(room, np.int8), np.empty(count, np.int64)
         bounds = ways.indptr[rows.start : rows.stop + 1]
         end = loop(bounds, ways.indices, levels.indptr, levels.indices, levels.data, width, BIT, column, value, size)
-        return column[:end].copy(), value[:end].copy(), size
+        return column[:end], value[:end], size  # memory that is never written to is never taken
 
     found = spread(work, some, most=ROOM)
     column, value, size = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -135,6 +137,66 @@ def highest(
     return end
 
 
+def reached(begin: Matrix, step: Matrix) -> Matrix:
+    """What `matrices.reached` gives."""
+    loop = compiled(further)
+
+    def some(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        size = np.empty(rows.stop - rows.start, np.int64)
+        bounds = begin.indptr[rows.start : rows.stop + 1]
+        return loop(bounds, begin.indices, step.indptr, step.indices, np.full(step.shape[1], -1), size), size
+
+    found = spread(row_sums(begin, np.diff(step.indptr)[begin.indices] + 1), some)
+    column, size = (np.concatenate(part) for part in zip(*found, strict=True))
+    return trusted(np.ones(len(column), np.int64), column, starts(size), begin.shape)
+
+
+def further(
+    bounds: np.ndarray, first: np.ndarray, begin: np.ndarray, after: np.ndarray, seen: np.ndarray, size: np.ndarray
+) -> np.ndarray:
+    """Rows one after the other: where they begin, and what any number of steps reaches from there, ascending."""
+    found, end = np.empty(1024, np.int32), 0
+    for row in range(len(size)):
+        before = at = end
+        for place in range(bounds[row], bounds[row + 1]):
+            if end == len(found):
+                found = np.append(found, np.empty_like(found))
+            found[end] = first[place]
+            seen[first[place]] = row
+            end += 1
+        while at < end:
+            for place in range(begin[found[at]], begin[found[at] + 1]):
+                if seen[after[place]] != row:
+                    seen[after[place]] = row
+                    if end == len(found):
+                        found = np.append(found, np.empty_like(found))
+                    found[end] = after[place]
+                    end += 1
+            at += 1
+        found[before:end].sort()
+        size[row] = end - before
+    return found[:end]
+
+
+def alike(
+    bounds: np.ndarray,
+    column: np.ndarray,
+    level: np.ndarray,
+    rows: np.ndarray,
+    begin: np.ndarray,
+    other: np.ndarray,
+    theirs: np.ndarray,
+    flags: np.ndarray,
+) -> None:
+    """Mark the entries that a row of another matrix has with the same level; it has no column that ours lacks."""
+    for row in range(len(rows)):
+        at = bounds[row]
+        for place in range(begin[rows[row]], begin[rows[row] + 1]):
+            while column[at] != other[place]:
+                at += 1
+            flags[at] = level[at] == theirs[place]
+
+
 def along(
     large: np.ndarray,
     small: np.ndarray,
@@ -163,55 +225,108 @@ def along(
                     sums[table, pair] += tables[table, mine, level[place]] * weight[column[place]]
 
 
+def words(matrix: Matrix, weight: np.ndarray, least: int) -> tuple[np.ndarray, ...]:
+    """Rows as words of bits: where each begins, number of each word, its columns, those of a level; weight of a bit.
+
+    Columns take their places as they are first met, so that what is held together shares words; the columns of a word
+    weigh the same.
+    """
+    kind, known = factorize(weight)
+    place = np.full(matrix.shape[1], -1, np.int64)
+    count = compiled(placed)(matrix.indices, kind, np.full(len(known), FULL), place)
+    heavy = np.zeros(count)
+    heavy[place[place >= 0] >> 6] = weight[place >= 0]
+    loop = compiled(packed)
+
+    def some(rows: slice) -> tuple[np.ndarray, ...]:
+        bounds = matrix.indptr[rows.start : rows.stop + 1]
+        # Memory that is never written to is never taken.
+        found, size = np.empty((3, int(bounds[-1] - bounds[0])), np.int64), np.empty(len(bounds) - 1, np.int64)
+        end = loop(bounds, matrix.indices, matrix.data, place, least, np.zeros((2, count), np.int64), found, size)
+        return found[0, :end].astype(np.int32), found[1, :end], found[2, :end], size
+
+    found = spread(np.diff(matrix.indptr), some, most=ROOM)
+    word, any_, high, size = (np.concatenate(part) for part in zip(*found, strict=True))
+    return starts(size), word, any_, high, heavy
+
+
+def placed(column: np.ndarray, kind: np.ndarray, free: np.ndarray, place: np.ndarray) -> int:
+    """Give each column a word (from the seventh bit on) and a bit as it is met; answers how many words there are."""
+    count = 0
+    for at in column:
+        if place[at] < 0:
+            if free[kind[at]] & 63 == FULL:
+                free[kind[at]] = count << 6
+                count += 1
+            place[at] = free[kind[at]]
+            free[kind[at]] += 1
+    return count
+
+
+def packed(
+    bounds: np.ndarray,
+    column: np.ndarray,
+    level: np.ndarray,
+    place: np.ndarray,
+    least: int,
+    line: np.ndarray,
+    found: np.ndarray,
+    size: np.ndarray,
+) -> int:
+    """Rows one after the other: number of each word in which a row has columns, these, and those of a level."""
+    end = 0
+    for row in range(len(size)):
+        before = end
+        for at in range(bounds[row], bounds[row + 1]):
+            word, bit = place[column[at]] >> 6, 1 << (place[column[at]] & 63)
+            if line[0, word] == 0:
+                found[0, end] = word
+                end += 1
+            line[0, word] |= bit
+            if level[at] >= least:
+                line[1, word] |= bit
+        for at in range(before, end):
+            word = found[0, at]
+            found[1, at], found[2, at] = line[0, word], line[1, word]
+            line[0, word] = line[1, word] = 0
+        size[row] = end - before
+    return end
+
+
 def union(
-    order: np.ndarray,
     bounds: np.ndarray,
     members: np.ndarray,
     begin: np.ndarray,
-    column: np.ndarray,
-    level: np.ndarray,
-    width: int,
-    least: int,
-    weight: np.ndarray,
+    word: np.ndarray,
+    any_: np.ndarray,
+    high: np.ndarray,
+    heavy: np.ndarray,
     counts: np.ndarray,
     weights: np.ndarray,
 ) -> None:
-    """Sets of rows, largest member first and sets with the same one in turn: what the others have beyond it.
-
-    ``counts`` and ``weights`` hold the numbers of the largest member when it begins: columns, and columns of at least
-    a level.
-    """
-    line, laid = np.zeros(width, np.int8), -1
-    touched, before = np.empty(2 * width, np.int64), np.empty(2 * width, np.int8)
-    for set_ in order:
-        head = members[bounds[set_]]
-        if bounds[set_ + 1] - bounds[set_] < 2:
-            continue
-        if head != laid:
-            if laid >= 0:
-                for place in range(begin[laid], begin[laid + 1]):
-                    line[column[place]] = 0
-            laid = head
-            for place in range(begin[laid], begin[laid + 1]):
-                line[column[place]] = level[place]
-        changed = 0
-        for member in members[bounds[set_] + 1 : bounds[set_ + 1]]:
+    """Sets of rows: the columns that some row has, those that some row has at a level, and the weight of all."""
+    line, met = np.zeros((2, len(heavy)), np.int64), np.empty(len(heavy), np.int64)
+    for set_ in range(len(weights)):
+        some = 0
+        for member in members[bounds[set_] : bounds[set_ + 1]]:
             for place in range(begin[member], begin[member + 1]):
-                at, new = column[place], level[place]
-                old = line[at]
-                if new <= old:
-                    continue
-                if old == 0:
-                    counts[0, set_] += 1
-                    weights[set_] += weight[at]
-                if old < least <= new:
-                    counts[1, set_] += 1
-                if old == 0 or old < least <= new:
-                    touched[changed], before[changed] = at, old
-                    changed += 1
-                    line[at] = new
-        for place in range(changed - 1, -1, -1):
-            line[touched[place]] = before[place]
+                at = word[place]
+                if line[0, at] == 0:
+                    met[some] = at
+                    some += 1
+                line[0, at] |= any_[place]
+                line[1, at] |= high[place]
+        for at in met[:some]:
+            columns, left, levels = 0, line[0, at], line[1, at]
+            while left:
+                left &= left - 1
+                columns += 1
+            counts[0, set_] += columns
+            weights[set_] += columns * heavy[at]
+            while levels:
+                levels &= levels - 1
+                counts[1, set_] += 1
+            line[0, at] = line[1, at] = 0
 
 
 def near(

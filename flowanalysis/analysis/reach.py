@@ -68,7 +68,8 @@ def reach(codes: Codes, principals: np.ndarray) -> Reach:
     principals = np.unique(principals[principals >= 0])
     shape = (len(principals), len(codes.principals))
     begin = matrices.relation(np.arange(shape[0], dtype=np.int32), principals, 1, shape)
-    ways = matrices.reached(begin, codes.member)
+    onward = kernels.reached if kernels.worth(begin.nnz + codes.member.nnz) else matrices.reached
+    ways = onward(begin, codes.member)
     place = np.full(shape[1], -1, np.int32)
     place[principals] = np.arange(shape[0], dtype=np.int32)
     work = np.diff(codes.granted.indptr)[ways.indices].sum()
@@ -129,11 +130,6 @@ def kinds_at(tenant: Tenant, resources: np.ndarray) -> pd.Categorical:
 def level_names(levels: np.ndarray) -> pd.Categorical:
     """Levels as an ordered categorical: none < read < write < owner < full."""
     return pd.Categorical.from_codes(levels, categories=pd.Index(LEVELS, dtype=TEXT), ordered=True, validate=False)
-
-
-def constant(value: str, size: int) -> pd.Categorical:
-    """One text for every row, at a byte a row."""
-    return pd.Categorical.from_codes(np.zeros(size, np.int8), categories=pd.Index([value], dtype=TEXT), validate=False)
 
 
 def who(tenant: Tenant, names: str | Iterable[str]) -> np.ndarray:
