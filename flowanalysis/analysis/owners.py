@@ -10,7 +10,7 @@ import pandas as pd
 from flowanalysis import matrices
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.reach import covered, editors, kept
-from flowanalysis.codes import pair
+from flowanalysis.codes import Codes, pair
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
@@ -36,13 +36,10 @@ class Owners:
         Living people and applications who can edit, members of groups of up to 50 included.
     crowds : matrix, flows x principals
         Larger groups, groups whose members are not known, lists and everybody: they stay whoever leaves.
-    sizes : ndarray, one for each principal
-        Living members of a group, 0 when not known.
     """
 
     people: Matrix
     crowds: Matrix
-    sizes: np.ndarray
 
 
 @kept
@@ -58,35 +55,91 @@ def alive(tenant: Tenant) -> np.ndarray:
 @kept
 def owners(tenant: Tenant) -> Owners:
     """Living editors of every flow, groups resolved."""
-    codes, living = tenant.codes, alive(tenant)
-    size = len(codes.principals)
-    edit = editors(codes)
+    edit, groups = editors(tenant.codes), _nests(tenant).groups
+    row, member = _small_groups(tenant)
+    crowd = _always(tenant)
+    crowd[groups[row[groups] < 0]] = True
     flow, principal = matrices.row_of(edit), edit.indices
-    groups = np.unique(principal[codes.groups[principal]])
-    inside = matrices.reached(_select(groups, size), codes.members)
-    person = ~codes.groups
-    sizes = np.zeros(size, np.int64)
-    sizes[groups] = matrices.ones(inside) @ (living & person).astype(np.int64)
-    untold = np.zeros(size, bool)
-    untold[groups] = (matrices.ones(inside) @ person.astype(np.int64)) == 0
-    crowd = _always(tenant) | untold | (sizes > GROUP_CAP)
-    small = np.where(crowd[groups], -1, groups)
-    places, counts = matrices.spans(inside, np.flatnonzero(small >= 0))
-    member = matrices.relation(
-        np.concatenate([np.repeat(groups[small >= 0], counts), np.flatnonzero(person & ~crowd)]),
-        np.concatenate([inside.indices[places], np.flatnonzero(person & ~crowd)]),
+    alone = (_living_people(tenant) & ~crowd)[principal]
+    through = (row >= 0)[principal] & ~crowd[principal]
+    places, counts = matrices.spans(member, row[principal[through]])
+    people = matrices.relation(
+        np.concatenate([flow[alone], np.repeat(flow[through], counts)]),
+        np.concatenate([principal[alone], member.indices[places]]),
         1,
-        (size, size),
+        edit.shape,
     )
-    people = matrices.ones(edit) @ matrices.ones(_columns(member, living & person))
-    people.sort_indices()
-    stays = crowd[principal]
-    crowds = matrices.relation(flow[stays], principal[stays], 1, edit.shape)
-    return Owners(matrices.ones(people, np.int8), crowds, sizes)
+    return Owners(people, matrices.ones(_columns(edit, crowd), np.int8))
 
 
-def _select(principals: np.ndarray, size: int) -> Matrix:
-    return matrices.relation(np.arange(len(principals), dtype=np.int32), principals, 1, (len(principals), size))
+def _small_groups(tenant: Tenant) -> tuple[np.ndarray, Matrix]:
+    """Living people of the groups that are no crowds, and for each principal its row there; -1 for all others."""
+    nests = _nests(tenant)
+    inside = nests.inside
+    told = matrices.row_sums(inside, nests.known[inside.indices]) > 0
+    # What lies inside can only be more: groups of too many members need no look at who they are.
+    some = np.flatnonzero(told & (matrices.row_sums(inside, nests.living[inside.indices] > GROUP_CAP) == 0))
+    member = _people(tenant, inside[some])
+    small = np.flatnonzero(np.diff(member.indptr) <= GROUP_CAP)
+    row = np.full(inside.shape[1], -1, np.int32)
+    row[nests.groups[some[small]]] = small
+    return row, member
+
+
+@dataclass(frozen=True, eq=False)
+class _Nests:
+    """Groups that can edit a flow (codes, ascending), for each of them itself and the groups inside it at any depth,
+    and for every principal how many people it has as direct members, and how many of these live."""
+
+    groups: np.ndarray
+    inside: Matrix
+    known: np.ndarray
+    living: np.ndarray
+
+
+@kept
+def _nests(tenant: Tenant) -> _Nests:
+    codes = tenant.codes
+    wanted = np.zeros(len(codes.groups), bool)
+    wanted[editors(codes).indices] = True
+    groups = np.flatnonzero(wanted & codes.groups)
+    begin = matrices.relation(np.arange(len(groups), dtype=np.int32), groups, 1, (len(groups), len(wanted)))
+    holder, group = _memberships(codes, codes.groups)
+    inside = matrices.reached(begin, matrices.relation(group, holder, 1, codes.member.shape))
+    # Nearly all members are people who live: it is sooner told how many are not.
+    members = np.diff(codes.members.indptr)
+    known = members - np.bincount(group, minlength=len(wanted))
+    living = members - np.bincount(_memberships(codes, ~_living_people(tenant))[1], minlength=len(wanted))
+    return _Nests(groups, inside, known, living)
+
+
+def _memberships(codes: Codes, holders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some principals, and the groups of which they are direct members."""
+    rows = np.flatnonzero(holders)
+    places, counts = matrices.spans(codes.member, rows)
+    return np.repeat(rows, counts), codes.member.indices[places]
+
+
+def _people(tenant: Tenant, nests: Matrix) -> Matrix:
+    """Living people who are direct members of some group of each row."""
+    places, counts = matrices.spans(tenant.codes.members, nests.indices)
+    row, member = np.repeat(matrices.row_of(nests), counts), tenant.codes.members.indices[places]
+    lives = _living_people(tenant)[member]
+    return matrices.relation(row[lives], member[lives], 1, nests.shape)
+
+
+@kept
+def crowd_sizes(tenant: Tenant) -> np.ndarray:
+    """For each principal: living members of a group that can edit a flow, 0 when they are not known."""
+    nests, sizes = _nests(tenant), np.zeros(len(tenant.codes.principals), np.int64)
+    sizes[nests.groups] = nests.living[nests.groups]
+    several = np.diff(nests.inside.indptr) > 1  # of which somebody may be a member twice
+    sizes[nests.groups[several]] = np.diff(_people(tenant, nests.inside[several]).indptr)
+    return sizes
+
+
+def _living_people(tenant: Tenant) -> np.ndarray:
+    return alive(tenant) & ~tenant.codes.groups
 
 
 def _columns(matrix: Matrix, wanted: np.ndarray) -> Matrix:
@@ -132,10 +185,11 @@ def bus_factor(tenant: Tenant, *, by: str = "flow") -> pd.DataFrame:
 
 def _flow_factors(tenant: Tenant) -> pd.DataFrame:
     codes, found, flows = tenant.codes, owners(tenant), tenant.flows
+    sizes = crowd_sizes(tenant)[found.crowds.indices]
     code = codes.flows.codes(pair(flows, "flow_id"))
     people = np.diff(found.people.indptr)[code]
     crowd = np.zeros(len(codes.flows), np.int64)
-    np.maximum.at(crowd, matrices.row_of(found.crowds), np.maximum(found.sizes[found.crowds.indices], 1))
+    np.maximum.at(crowd, matrices.row_of(found.crowds), np.maximum(sizes, 1))
     only = _first(found.people, code)
     only[(people != 1) | (crowd[code] > 0)] = -1
     department = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["department"]

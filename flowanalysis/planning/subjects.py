@@ -7,7 +7,7 @@ import pandas as pd
 
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.identities import matches
-from flowanalysis.analysis.owners import owners
+from flowanalysis.analysis.owners import crowd_sizes, owners
 from flowanalysis.codes import pair
 from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy
@@ -109,7 +109,7 @@ def _editors(tenant: Tenant, flows: pd.DataFrame) -> pd.Series:
     """People who can edit each flow; a large group counts with all its members."""
     found = owners(tenant)
     codes = tenant.codes.flows.codes(pair(flows, "flow_id"))
-    crowds = found.crowds @ np.maximum(found.sizes, 1)
+    crowds = found.crowds @ np.maximum(crowd_sizes(tenant), 1)
     return pd.Series(np.maximum(np.diff(found.people.indptr) + crowds, 1)[codes], index=flows.index).astype(COUNT)
 
 
