@@ -97,16 +97,17 @@ def places_of(matrix: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray
     [1, -1]
     """
     row = np.asarray(row)
-    low, high = matrix.indptr[row].astype(np.int64), matrix.indptr[row + 1].astype(np.int64)
-    low[row < 0] = high[row < 0] = 0
-    end = high.copy()
-    for _ in range(int((high - low).max(initial=0)).bit_length()):
-        middle = (low + high) >> 1
-        less = matrix.indices[np.minimum(middle, max(matrix.nnz - 1, 0))] < column
-        low, high = np.where(less & (middle < high), middle + 1, low), np.where(less, high, middle)
-    found = low < end
-    found[found] = matrix.indices[low[found]] == column[found]
-    return np.where(found, low, -1)
+    before, end = matrix.indptr[row] - 1, matrix.indptr[row + 1]  # the last place known to come before
+    end[row < 0] = before[row < 0] = -1
+    step = (1 << int((end - before).max(initial=1) - 1).bit_length()) >> 1
+    while step:
+        probe = before + before.dtype.type(step)
+        less = (probe < end) & (matrix.indices[np.minimum(probe, matrix.nnz - 1)] < column)
+        before += less * before.dtype.type(step)
+        step >>= 1
+    found = before + 1 < end
+    found[found] = matrix.indices[before[found] + 1] == column[found]
+    return np.where(found, before + 1, -1)
 
 
 def at_least(matrix: Matrix, level: int) -> Matrix:

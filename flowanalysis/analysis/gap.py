@@ -19,13 +19,15 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from flowanalysis import matrices
+from flowanalysis.analysis import kernels
 from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
 from flowanalysis.analysis.privileges import main_tiers
-from flowanalysis.analysis.reach import Reach, blank, covered, kinds_at, level_names, main_reach, reach, who
+from flowanalysis.analysis.reach import Reach, covered, kinds_at, level_names, main_reach, reach, who
 from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import TEXT
+from flowanalysis.schema.compact import compact, encoded
 from flowanalysis.tenant import Tenant
 
 Columns = dict[str, Any]
@@ -119,8 +121,7 @@ def least_privilege_gap(
         parts.append(_missing(tenant, found, needed, everybody=accounts is None))
     if side in (None, "excess"):
         parts.append(_excess(tenant, found, needed))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "step"}
-    rows = _frame(tenant, step=pd.concat([pd.Series(part["step"]) for part in parts]).array, **columns)
+    rows = _frame(tenant, needed, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return covered(rows, tenant, TABLES, essential=("needs", "grants", "connections", "flow_connections"))
 
 
@@ -167,7 +168,9 @@ def granted_levels(tenant: Tenant, found: Reach) -> Matrix:
     codes = tenant.codes
     if codes.granted is codes.held:
         return found.levels
-    return matrices.strongest(found.ways, codes.held)
+    work = np.diff(codes.held.indptr)[found.ways.indices].sum()
+    strongest = kernels.strongest if kernels.worth(work) else matrices.strongest
+    return strongest(found.ways, codes.held)
 
 
 def needed_inside(tenant: Tenant, needed: Demand) -> Matrix:
@@ -188,64 +191,63 @@ def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
 
 def _excess(tenant: Tenant, found: Reach, needed: Demand) -> Columns:
     """Rights that the account does not need at their level, one row for each, as codes."""
-    codes, entries = tenant.codes, granted_levels(tenant, found)
+    entries = granted_levels(tenant, found)
     level = aligned(entries, needed_inside(tenant, needed)[found.principals])
-    vague = aligned(entries, needed.vague[found.principals]).astype(bool)
     beyond = np.flatnonzero(entries.data > level)
     account, resource = found.principals[matrices.row_of(entries)[beyond]], entries.indices[beyond]
-    level = level[beyond]
-    family = np.uint64(1) << family_of(tenant)[resource].astype(np.uint64)
-    reason = np.select(
-        [
-            needed.unread[account],
-            (needed.families[account] & family) > 0,
-            vague[beyond],
-            level > 0,
-            needed.anywhere[resource],
-        ],
-        [3, 4, 5, 2, 1],
-        default=0,
-    ).astype(np.int8)
-    direct = aligned(entries, codes.held[found.principals])[beyond] == entries.data[beyond]
+    vague = aligned(entries, needed.vague[found.principals])
+    reason = _excess_reason(tenant, needed, account, resource, level[beyond], vague[beyond])
+    direct = aligned(entries, tenant.codes.held[found.principals]) == entries.data
     return {
         "account": account,
         "side": np.full(len(beyond), SIDES.index("excess"), np.int8),
-        "state": (reason >= EXCESS_REASONS.index("definition_not_read")).astype(np.int8),
+        "state": (reason >= EXCESS_REASONS.index("definition_not_read")).view(np.int8),
         "resource": resource,
         "granted": entries.data[beyond],
-        "needed": level,
+        "needed": level[beyond],
         "reason": reason,
-        "via": direct.astype(np.int8),
+        "via": direct[beyond].view(np.int8),
         "flow": np.full(len(beyond), -1, np.int32),
-        "step": blank(len(beyond)),
+        "step": np.full(len(beyond), -1, np.int32),
     }
+
+
+def _excess_reason(
+    tenant: Tenant, needed: Demand, account: np.ndarray, resource: np.ndarray, level: np.ndarray, vague: np.ndarray
+) -> np.ndarray:
+    """Why a right is called too much, as places in `EXCESS_REASONS`; what is not known wins, and comes last."""
+    reason = needed.anywhere[resource].view(np.int8)
+    reason[level > 0] = EXCESS_REASONS.index("level_too_high")
+    reason[vague > 0] = EXCESS_REASONS.index("unknown_level")
+    open_ = np.flatnonzero((needed.families > 0)[account])
+    family = np.uint64(1) << family_of(tenant)[resource[open_]].astype(np.uint64)
+    reason[open_[(needed.families[account[open_]] & family) > 0]] = EXCESS_REASONS.index("unknown_resource")
+    reason[needed.unread[account]] = EXCESS_REASONS.index("definition_not_read")
+    return reason
 
 
 def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> Columns:
     """Needs that the account does not hold, one row for each step, as codes."""
-    rows, known = needed.rows, (needed.rows["account"] >= 0).to_numpy()
-    place = np.full(len(rows), -1, found.place.dtype)
-    place[known] = found.place[rows.loc[known, "account"]]
-    mine = (place >= 0) | (everybody & ~known)
-    rows, place = rows[mine], place[mine]
-    held = levels_at(found.levels, place, rows["resource"].to_numpy())
+    rows = needed.rows
+    account, resource, wanted = (rows[name].to_numpy() for name in ("account", "resource", "level"))
+    place = np.where(account >= 0, found.place[account], -1)
+    held = levels_at(found.levels, place, resource)
     held[rows["own"].to_numpy()] = 4
-    wanted = rows["level"].to_numpy()
-    short = (held < np.maximum(wanted, 1)) | (rows["account"].to_numpy() < 0)
-    rows, held, wanted = rows[short], held[short], wanted[short]
-    reason = _missing_reason(tenant, rows, held, wanted)
-    state = (~np.isin(reason, [REASONS.index("not_granted"), REASONS.index("level_too_low")])).astype(np.int8)
+    at = np.flatnonzero((place >= 0) & (held < np.maximum(wanted, 1)) | (everybody & (account < 0)))
+    held, wanted = held[at], wanted[at]
+    reason = _missing_reason(tenant, rows.iloc[at], held)
+    known = np.isin(np.arange(len(REASONS)), [REASONS.index("not_granted"), REASONS.index("level_too_low")])
     return {
-        "account": rows["account"].to_numpy(),
-        "side": np.full(len(rows), SIDES.index("missing"), np.int8),
-        "state": state,
-        "resource": rows["resource"].to_numpy(),
+        "account": account[at],
+        "side": np.full(len(at), SIDES.index("missing"), np.int8),
+        "state": (~known)[reason].view(np.int8),
+        "resource": resource[at],
         "granted": held,
-        "needed": np.where(wanted > 0, wanted, -1),
+        "needed": np.where(wanted > 0, wanted, -1).astype(np.int8),
         "reason": reason,
-        "via": np.full(len(rows), -1, np.int8),
-        "flow": rows["flow"].to_numpy(),
-        "step": rows["step"].array,
+        "via": np.full(len(at), -1, np.int8),
+        "flow": rows["flow"].to_numpy()[at],
+        "step": at.astype(np.int32),
     }
 
 
@@ -257,33 +259,26 @@ def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray
     return values
 
 
-def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Why a need is not met, as places in `REASONS`."""
-    tiers = main_tiers(tenant)
-    high = tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])
-    families = family_of(tenant)
-    seen = np.flatnonzero(np.bincount(families[tenant.codes.held.indices]))
-    unknown = (rows["account"] < 0).to_numpy()
-    place, words = pd.factorize(rows["why"])
-    why = np.array([REASONS.index(r if r in REASONS else "unknown_account") for r in words], np.int8)[place]
-    return np.select(
-        [
-            unknown,
-            ~np.isin(families[rows["resource"]], seen),
-            rows["account"].isin(high).to_numpy(),
-            wanted == 0,
-            held > 0,
-        ],
-        [
-            why,
-            *(REASONS.index(r) for r in ("grants_not_collected", "role_may_carry", "unknown_level", "level_too_low")),
-        ],
-        default=REASONS.index("not_granted"),
-    ).astype(np.int8)
+def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray) -> np.ndarray:
+    """Why a need is not met, as places in `REASONS`; what makes it unknown wins, and comes last."""
+    tiers, families, account = main_tiers(tenant), family_of(tenant), rows["account"].to_numpy()
+    high = np.zeros(len(tenant.codes.principals), bool)
+    high[tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])] = True
+    seen = np.bincount(families[tenant.codes.held.indices], minlength=families.max(initial=0) + 1) > 0
+    reason = np.full(len(rows), REASONS.index("not_granted"), np.int8)
+    reason[held > 0] = REASONS.index("level_too_low")
+    reason[rows["level"].to_numpy() == 0] = REASONS.index("unknown_level")
+    reason[high[account]] = REASONS.index("role_may_carry")
+    reason[~seen[families[rows["resource"].to_numpy()]]] = REASONS.index("grants_not_collected")
+    place, words = pd.factorize(rows["why"].to_numpy()[account < 0])
+    why = [REASONS.index(word if word in REASONS else "unknown_account") for word in words]
+    reason[account < 0] = np.array(why, np.int8)[place]
+    return reason
 
 
 def _frame(
     tenant: Tenant,
+    demanded: Demand,
     *,
     account: np.ndarray,
     side: np.ndarray,
@@ -294,7 +289,7 @@ def _frame(
     reason: np.ndarray,
     via: np.ndarray,
     flow: np.ndarray,
-    step: pd.api.extensions.ExtensionArray,
+    step: np.ndarray,
 ) -> pd.DataFrame:
     environment, flow_id = flow_texts(tenant, flow)
     return pd.DataFrame(
@@ -310,7 +305,7 @@ def _frame(
             "via": pd.Categorical.from_codes(via, categories=pd.Index(["group", "direct"], dtype=TEXT)),
             "environment_id": environment,
             "flow_id": flow_id,
-            "step": step,
+            "step": compact(encoded(demanded.rows["step"])).take(step, allow_fill=True),
         }
     )
 
@@ -319,10 +314,11 @@ def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[pd.api.extensions.Exte
     """Environment and flow id of flow codes; NA for -1."""
     seen = np.zeros(len(tenant.codes.flows) + 1, bool)
     seen[flow] = True  # the last place is that of -1
-    known = np.flatnonzero(seen)
-    environment, flow_id = split(tenant.codes.flows, np.where(known < len(seen) - 1, known, -1))
-    places = (np.cumsum(seen) - 1)[flow]
-    return environment.take(places), flow_id.take(places)
+    known = np.flatnonzero(seen[:-1])
+    place = np.full(len(seen), -1, np.int32)
+    place[known] = np.arange(len(known))
+    places = place[flow]
+    return tuple(compact(encoded(c)).take(places, allow_fill=True) for c in split(tenant.codes.flows, known))
 
 
 def flow_gap(tenant: Tenant) -> pd.DataFrame:
