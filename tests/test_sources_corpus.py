@@ -221,9 +221,9 @@ def test_every_definition_loads_as_a_flow_with_its_trigger_and_number_of_actions
     found = {}
     for part in harvest.parts:
         if part.table == "flows":
-            (flow,) = part.frame.itertuples()
-            trigger = "/".join(t for t in (flow.trigger_type, flow.trigger_kind) if pd.notna(t))
-            found[part.file] = (trigger, flow.action_count)
+            for piece, flow in zip(part.pieces or (part,), part.frame.itertuples(), strict=True):
+                trigger = "/".join(t for t in (flow.trigger_type, flow.trigger_kind) if pd.notna(t))
+                found[piece.file] = (trigger, flow.action_count)
     assert found == expected
     assert not harvest.rejected
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowanalysis import reference, schema, sources
 from flowanalysis.sources.coverage import coverage
-from flowanalysis.sources.merge import CONFLICTS, Part, codes, merge, trust
+from flowanalysis.sources.merge import CONFLICTS, Part, bundled, codes, merge, trust
 
 NEW, OLD = pd.Timestamp("2026-10-31", tz="UTC"), pd.Timestamp("2026-10-01", tz="UTC")
 
@@ -154,6 +154,32 @@ def test_a_merge_is_what_a_plain_loop_gives(rows):
             told = found.loc[name, column]
             assert (None if pd.isna(told) else told) == best
     assert len(found) == len({r[0] for r in rows})
+
+
+PIECES = st.tuples(
+    st.lists(st.sampled_from("abc"), max_size=3),
+    st.sampled_from(["graph users", "graph members", "coe makers"]),
+    st.sampled_from([None, OLD, NEW]),
+    st.booleans(),
+)
+
+
+@given(st.lists(PIECES, min_size=1, max_size=6))
+def test_a_bundle_of_parts_is_merged_like_its_parts(pieces):
+    rows = [(name, f"{name}{n}") for n, (names, *_) in enumerate(pieces) for name in names]
+    whole = schema.frame("identities", [person(name, display_name=shown) for name, shown in rows])
+    ends = np.cumsum([0, *(len(names) for names, *_ in pieces)]).tolist()
+    told = [{"source": s, "observed_at": at, "listed": listed} for _, s, at, listed in pieces]
+    spans = list(zip(ends, ends[1:], strict=False))
+    alone = [
+        Part("identities", whole.iloc[a:b].reset_index(drop=True), **m) for (a, b), m in zip(spans, told, strict=True)
+    ]
+    together = bundled(Part("identities", whole, span=s, **m) for s, m in zip(spans, told, strict=True))
+    one, two = merge("identities", alone), merge("identities", together)
+    assert len(together) <= len(alone)
+    pd.testing.assert_frame_equal(one.frame, two.frame)
+    pd.testing.assert_frame_equal(one.conflicts, two.conflicts)
+    assert (one.duplicates, one.listed.tolist()) == (two.duplicates, two.listed.tolist())
 
 
 def test_merging_is_fast_enough_for_many_small_files():

@@ -21,7 +21,7 @@ from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
 from flowanalysis.sources import collection, files, keys, lines, settle, sharepoint, variables
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
-from flowanalysis.sources.merge import Merged, Part, cut, merge
+from flowanalysis.sources.merge import Merged, Part, bundled, cut, merge
 from flowanalysis.sources.pages import pages
 from flowanalysis.tenant import Tenant
 
@@ -208,6 +208,7 @@ def _opened(found: list[tuple[Path, str]], values: variables.Variables, *, progr
         if path.name == collection.MANIFEST:
             for file, what in collection.changed(path).items():
                 _doubt(harvest, name.removesuffix(path.name) + file, what)
+    harvest.parts = bundled(harvest.parts)
     return harvest
 
 
@@ -319,15 +320,16 @@ def _add(harvest: Harvest, document: Document, batch: Batch, work: _Work, *, cut
     )
     harvest.parts.append(part)
 
-    def ready(frame: pd.DataFrame, bad: list[Reject]) -> None:
-        entry["rows"] = len(frame)
-        harvest.parts[place] = replace(part, frame=frame)
+    def ready(frame: pd.DataFrame, span: tuple[int, int], bad: list[Reject]) -> None:
+        entry["rows"] = span[1] - span[0]
+        harvest.parts[place] = replace(part, frame=frame, span=span)
         harvest.rejected.extend(_reject_row(document.name, r) for r in bad)
 
     if isinstance(batch.rows, (list, tuple)):
         work.framing.add(batch.table, batch.rows, ready)
     else:
-        ready(*keyed(batch.table, schema.frame(batch.table, batch.rows), []))
+        frame, nameless = keyed(batch.table, schema.frame(batch.table, batch.rows))
+        ready(frame, (0, len(frame)), [Reject(batch.table, f"row {n + 1}", why) for n, why in nameless])
 
 
 def _close_chains(harvest: Harvest, chains: Mapping[int, Mapping[str, bool]]) -> None:

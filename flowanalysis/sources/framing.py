@@ -15,14 +15,15 @@ from flowanalysis.sources.values import tidy
 
 AT_ONCE = 50_000  # rows of a table that wait as records, which take about ten times the room of a frame
 
-Ready = Callable[[pd.DataFrame, list[Reject]], None]
+Ready = Callable[[pd.DataFrame, tuple[int, int], list[Reject]], None]
 
 
 @dataclass
 class Framing:
     """Records that wait for their frame, by table.
 
-    ``add`` takes the rows of one file and what to do with their frame and with the rows and cells set aside;
+    ``add`` takes the rows of one file and what to do with the frame that holds them, with the place of its own in
+    it, and with the rows and cells set aside;
     ``finish`` sees to it that nobody waits any longer. Files of one table are answered in the order they came.
     """
 
@@ -45,26 +46,29 @@ class Framing:
         chunks = self.waiting.pop(table)
         self.sizes[table] = 0
         frame, cells = tidy(table, [row for rows, _ in chunks for row in rows])
-        ends = np.cumsum([len(rows) for rows, _ in chunks])
-        owner = np.searchsorted(ends, [c.number for c in cells], side="right")
+        bounds = np.cumsum([0, *(len(rows) for rows, _ in chunks)])
         told: dict[int, list[Reject]] = {}
-        for place, cell in zip(owner.tolist(), cells, strict=True):
-            number = cell.number - int(ends[place]) + len(chunks[place][0]) + 1
-            told.setdefault(place, []).append(Reject(table, f"row {number}, {cell.column}", cell.reason))
-        nameless = frame[list(schema.table(table).key)].isna().any(axis=1).to_numpy()
-        for place, (rows, ready) in enumerate(chunks):
-            mine = slice(int(ends[place]) - len(rows), int(ends[place]))
-            part, bad = frame.iloc[mine].reset_index(drop=True), told.get(place, [])
-            ready(*keyed(table, part, bad) if nameless[mine].any() else (part, bad))
+
+        def tell(number: int, where: str, reason: str) -> None:
+            place = int(np.searchsorted(bounds, number, side="right")) - 1
+            row = f"row {number - int(bounds[place]) + 1}{where}"
+            told.setdefault(place, []).append(Reject(table, row, reason))
+
+        for cell in cells:
+            tell(cell.number, f", {cell.column}", cell.reason)
+        kept, nameless = keyed(table, frame)
+        for number, reason in nameless:
+            tell(number, "", reason)
+        own = bounds - np.searchsorted([number for number, _ in nameless], bounds)
+        for place, (_, ready) in enumerate(chunks):
+            ready(kept, (int(own[place]), int(own[place + 1])), told.get(place, []))
 
 
-def keyed(table: str, frame: pd.DataFrame, bad: list[Reject]) -> tuple[pd.DataFrame, list[Reject]]:
-    """Rows without a part of their key cannot be told from others: they are set aside."""
+def keyed(table: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[tuple[int, str]]]:
+    """Rows without a part of their key cannot be told from others: they are set aside, each with what it lacks."""
     missing = frame[list(schema.table(table).key)].isna()
     gone = missing.any(axis=1)
     if not gone.any():
-        return frame, bad
-    for number in frame.index[gone]:
-        named = ", ".join(c for c in missing if missing.at[number, c])
-        bad.append(Reject(table, f"row {number + 1}", f"has no {named}"))
-    return frame[~gone].reset_index(drop=True), bad
+        return frame, []
+    reasons = [(int(n), f"has no {', '.join(c for c in missing if missing.at[n, c])}") for n in frame.index[gone]]
+    return frame[~gone].reset_index(drop=True), reasons

@@ -5,8 +5,8 @@ Nothing is lost in silence: rows met twice are counted, and values that two sour
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 
@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from flowanalysis import reference, schema
+from flowanalysis.schema.compact import CompactText, compact
 
 CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
@@ -39,12 +40,16 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one table out of one file.
+    """Rows of one table out of one file, or of many small files that tell alike.
 
     Attributes
     ----------
     listed : bool
         False for rows found in passing, which only fill gaps.
+    span : tuple of int or None
+        Which rows of the frame are its own, from and to; None: all of them.
+    pieces : tuple of Part
+        The parts whose rows follow one another in the frame; nothing: the part is one.
     """
 
     table: str
@@ -54,6 +59,8 @@ class Part:
     observed_at: datetime | None = None
     listed: bool = True
     complete: bool | None = None
+    span: tuple[int, int] | None = None
+    pieces: tuple[Part, ...] = ()
 
     @property
     def family(self) -> str:
@@ -86,8 +93,9 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
     Merged
         `frame` in the order in which keys were first met.
     """
-    both = pd.concat([p.frame for p in parts], ignore_index=True) if len(parts) > 1 else parts[0].frame
-    part_of = np.repeat(np.arange(len(parts), dtype=np.int32), [len(p.frame) for p in parts])
+    both = _joined([p.frame for p in parts])
+    parts, sizes = _pieces(parts)
+    part_of = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
     given = np.bincount(part_of, minlength=len(parts))
     if name in WHOLE and len(parts) > 1:
         kept = _whole(name, both, parts, part_of)
@@ -109,6 +117,64 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
     return Merged(frame, conflicts, duplicates.tolist(), known)
 
 
+def _pieces(parts: Sequence[Part]) -> tuple[list[Part], list[int]]:
+    """The parts as they were before they were bundled, and how many rows each has."""
+    single = [q for p in parts for q in (p.pieces or (p,))]
+    return single, [q.span[1] - q.span[0] if q.span else len(q.frame) for q in single]
+
+
+def bundled(parts: Iterable[Part]) -> list[Part]:
+    """Parts that follow one another in one frame and tell alike as one: thousands of small frames take minutes.
+
+    Parameters
+    ----------
+    parts : iterable of Part
+        In the order in which the files were read.
+
+    Returns
+    -------
+    list of Part
+        Every one with a frame of its own; those of one table in the order in which they came.
+    """
+    runs: dict[str, list[list[Part]]] = {}
+    for part in parts:
+        mine = runs.setdefault(part.table, [])
+        if mine and _follows(mine[-1][-1], part):
+            mine[-1].append(part)
+        else:
+            mine.append([part])
+    return [_bundle(run) for table in runs.values() for run in table]
+
+
+def _follows(one: Part, other: Part) -> bool:
+    if one.frame is not other.frame or one.span is None or other.span is None or one.span[1] != other.span[0]:
+        return False
+    return (one.source, one.listed, one.complete) == (other.source, other.listed, other.complete)
+
+
+def _bundle(run: Sequence[Part]) -> Part:
+    first, last = run[0].span, run[-1].span
+    if first is None or last is None:
+        return run[0]
+    whole = run[0].frame
+    own = whole if last[1] - first[0] == len(whole) else whole.iloc[first[0] : last[1]].reset_index(drop=True)
+    pieces = tuple(replace(part, frame=whole.iloc[:0]) for part in run) if len(run) > 1 else ()
+    return replace(run[0], frame=own, span=None, pieces=pieces)
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """All rows in one frame; a column of which most rows share words shares them throughout."""
+    if len(frames) == 1:
+        return frames[0]
+    columns = {}
+    for column, dtype in frames[0].dtypes.items():
+        arrays = [frame[column].array for frame in frames if len(frame)] or [frames[0][column].array]
+        if dtype == schema.TEXT and 2 * sum(len(a) for a in arrays if isinstance(a, CompactText)) > sum(map(len, arrays)):
+            arrays = [a if isinstance(a, CompactText) else compact(schema.encoded(a)) for a in arrays]
+        columns[column] = arrays[0]._concat_same_type(arrays)
+    return pd.DataFrame(columns, copy=False)
+
+
 def _whole(name: str, both: pd.DataFrame, parts: Sequence[Part], part_of: np.ndarray) -> np.ndarray:
     """Which rows stay when each flow is taken from its best part alone."""
     _, flow = np.unique(codes(both, ["environment_id", "flow_id"]), return_inverse=True)
@@ -123,7 +189,7 @@ def certainly_unique(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
 
     False says nothing: two different rows may have one hash.
     """
-    rows = pa.table({c: pa.chunked_array(pa.array(frame[c], from_pandas=True)) for c in columns})
+    rows = pa.table({c: _hashable(frame[c].array) for c in columns})
     names = ", ".join(f'"{c}"' for c in columns)
     with duckdb.connect() as database:
         database.register("rows", rows)
@@ -132,19 +198,30 @@ def certainly_unique(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
     return not bool((hashes[1:] == hashes[:-1]).any())
 
 
+def _hashable(values: pd.api.extensions.ExtensionArray) -> pa.Array:
+    """Values, or the places of the words where these are shared: numbers are hashed faster than text."""
+    return pa.array(values.places) if isinstance(values, CompactText) else pa.array(values, from_pandas=True)
+
+
 def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
     """One integer for each row, equal for equal values of the columns; NA equals NA."""
     out = np.zeros(len(frame), dtype=np.int64)
     for column in columns:
-        values = pa.chunked_array(pa.array(frame[column], from_pandas=True))
-        encoded = values.dictionary_encode(null_encoding="encode").combine_chunks()
-        if isinstance(encoded, pa.ChunkedArray):
-            encoded = pa.concat_arrays(encoded.chunks)
-        size = len(encoded.dictionary) + 1
+        place, size = _places(frame[column])
         if out.size and int(out.max()) > (2**62) // size:
             out = np.unique(out, return_inverse=True)[1].astype(np.int64)
-        out = out * size + encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        out = out * size + place
     return out
+
+
+def _places(column: pd.Series) -> tuple[np.ndarray, int]:
+    """The place of each row's value, the last one for NA, and how many places there are."""
+    if column.dtype == schema.TEXT:
+        told = schema.encoded(column)
+        size = len(told.dictionary)
+        return told.indices.fill_null(size).to_numpy(zero_copy_only=False), size + 1
+    place, unique = pd.factorize(column)
+    return np.where(place < 0, len(unique), place), len(unique) + 1
 
 
 def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
