@@ -60,7 +60,7 @@ def _rows(document: Document, *, limit: int | None = None) -> Iterable[Row]:
     if document.form == "parquet" and document.path is not None:
         yield from _parquet(document.path, document.name, limit=limit)
     elif document.form in {"json", "lines"}:
-        yield from records(document)[: limit or None]
+        yield from records(document, first=limit)
 
 
 def _parquet(path: Path, name: str, *, limit: int | None) -> Iterator[Row]:

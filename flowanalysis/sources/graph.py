@@ -10,6 +10,7 @@ Source of the shapes: Microsoft Graph v1.0 reference; CLI for Microsoft 365 docu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from flowanalysis.sources import graphrows as rows
@@ -45,14 +46,19 @@ def kind_of(page: Page, row: Any) -> str | None:
 
 def _asked(page: Page) -> str | None:
     """The kind that the request or the context names."""
-    path = page.request.split("?", 1)[0].rstrip("/").lower()
+    return _named(page.request, page.kind)
+
+
+@lru_cache(maxsize=64)  # every row of a page asks the same
+def _named(request: str, kind: str) -> str | None:
+    path = request.split("?", 1)[0].rstrip("/").lower()
     if "/providers/microsoft." in f"/{path}" or "/api/data/v" in path:
         return None  # Power Platform and Dataverse have collections of the same names
     parts = [p for p in path.split("/") if p and not p.startswith(("microsoft.graph.", "$"))]
     if "deleteditems" in parts:
         return {"user": "user", "group": "group"}.get(path.rsplit(".", 1)[-1])
     named = next((NAMES[p] for p in reversed(parts[-2:]) if p in NAMES), None)
-    return named or NAMES.get(page.kind.rsplit("/", 1)[-1].removeprefix("microsoft.graph.").lower())
+    return named or NAMES.get(kind.rsplit("/", 1)[-1].removeprefix("microsoft.graph.").lower())
 
 
 def recognise(document: Document) -> str | None:

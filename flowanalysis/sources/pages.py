@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -64,7 +65,7 @@ class Page:
     error: str = ""
     observed_at: datetime | None = None
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """The collection that the context names, such as ``users`` or ``roleManagement/directory/roleAssignments``."""
         name = KEY.sub("", self.context.partition("$metadata#")[2]).partition("(")[0]
@@ -80,7 +81,12 @@ class Page:
 
     def about(self, name: str) -> str | None:
         """The id that follows `name` in the request: ``page.about("groups")`` of ``groups/{id}/members``."""
-        return segment(self.request.partition("://")[2] or self.request, name)
+        return _about(self.request, name)
+
+
+@lru_cache(maxsize=64)  # every row of a page asks the same
+def _about(request: str, name: str) -> str | None:
+    return segment(request.partition("://")[2] or request, name)
 
 
 def pages(document: Document, *, limit: int | None = None) -> list[Page]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from flowanalysis.sources.base import Document
@@ -12,12 +13,12 @@ Row = Mapping[str, Any]
 NOTHING = {"", "\u2013", "\u2014"}
 
 
-def records(document: Document) -> list[Row]:
-    """Every object of the document; of a sheet every row without its empty cells."""
+def records(document: Document, *, first: int | None = None) -> list[Row]:
+    """Every object of the document, or the first ones; of a sheet every row without its empty cells."""
     if document.sheet is not None:
-        lines = document.sheet.to_dict("records")
+        lines = document.sheet.iloc[:first].to_dict("records")
         return [{str(k).strip(): v for k, v in line.items() if filled(v)} for line in lines]
-    return list(_objects(document.roots or document.sample))
+    return list(islice(_objects(document.roots or document.sample), first))
 
 
 def filled(value: Any) -> bool:
@@ -40,7 +41,7 @@ def keys(document: Document, *, first: int = 20) -> frozenset[str]:
     if document.sheet is not None:
         return frozenset(str(c).strip().lower() for c in document.sheet.columns)
     found = set()
-    for row in records(document)[:first]:
+    for row in records(document, first=first):
         found |= {str(k).lower() for k in row}
     return frozenset(found)
 
