@@ -1,11 +1,19 @@
-"""The account behind every connection, and behind every connection that a flow declares."""
+"""The account behind every connection, and behind every connection that a flow declares.
+
+Millions of rows name few accounts, in few ways: columns stay compact, and rows meet by their places.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from flowanalysis.codes.names import pair
 from flowanalysis.remember import Tables, once_per_tenant
 from flowanalysis.schema import TEXT
+from flowanalysis.schema.compact import CompactText, chosen, compact, encoded, worded
 
 CONNECTION = ["environment_id", "connection_id"]
 FLOW = ["environment_id", "flow_id"]
@@ -24,6 +32,14 @@ HOW = {
     "missing_connection": "not known: the connection is not in the environment's list",
     "not_collected": "not known: connections or connection references were not collected",
 }
+# Evidence in order of trust, by the columns of `connections` that give it; what has none of it comes last.
+NAME, CLIENT, USER, MAKER, NOTHING = range(5)
+METHODS = ("account_name", "client_id", "username", "created_by", "none")
+REASONS = (
+    *("ok", "unknown_account", "not_collected", "external_account"),
+    *("missing_connection", "missing_reference", "unbound_reference", "invoker"),
+)
+OK, UNKNOWN, NOT_COLLECTED, EXTERNAL, MISSING_CONNECTION, MISSING_REFERENCE, UNBOUND, INVOKER = range(8)
 
 
 @once_per_tenant
@@ -42,23 +58,49 @@ def connection_accounts(tenant: Tables) -> pd.DataFrame:
         (ok | external_account | unknown_account | not_collected).
     """
     rows = tenant["connections"]
-    found = pd.DataFrame(index=rows.index, data={c: pd.array([pd.NA] * len(rows), dtype=TEXT) for c in ACCOUNT})
     by_name, by_app, kinds = _lookups(tenant["identities"])
-    for method, column, lookup in (
-        ("account_name", "account_name", by_name),
-        ("client_id", "client_id", by_app),
-        ("username", "username", by_name),
-    ):
-        open_ = found["method"].isna() & rows[column].notna() & (rows[column] != "")
-        names = rows.loc[open_, column]
-        found.loc[open_, "method"] = method
-        found.loc[open_, "account_name"] = names
-        found.loc[open_, "account_id"] = names.str.lower().map(lookup).astype(TEXT)
-    _fall_back_on_maker(rows, found)
-    found["account_kind"] = found["account_id"].map(kinds).astype(TEXT)
-    found.loc[found["account_kind"].isna() & (found["method"] == "client_id"), "account_kind"] = "service_principal"
-    found["reason"] = _account_reason(found, collected=tenant.has("identities"))
-    return pd.concat([rows[[*CONNECTION, "connector_id"]], found], axis=1)
+    method = _method(rows)
+    name = chosen([rows[c] for c in ("account_name", "client_id", "username", "created_by_upn")], _until(method, MAKER))
+    told = [_found(_lower(rows[c]), by_app if c == "client_id" else by_name) for c in METHODS[:MAKER]]
+    by = np.where(_is_maker(rows, method, chosen(told, _until(method, USER)), name), MAKER, method)
+    account = chosen([*told, rows["created_by_id"]], _until(by, MAKER))
+    kind = _found(account, kinds)
+    application = kind.isna() & (method == CLIENT)
+    found = {
+        "account_id": account,
+        "account_name": name,
+        "account_kind": chosen([kind, worded(["service_principal"], np.zeros(len(rows)))], application.astype(int)),
+        "method": worded(METHODS, method),
+    }
+    found["reason"] = worded(REASONS, _reason(found, method, collected=tenant.has("identities")))
+    return rows[[*CONNECTION, "connector_id"]].assign(**found)
+
+
+def _method(rows: pd.DataFrame) -> np.ndarray:
+    """Which evidence each connection gives first."""
+    method = np.where(rows["created_by_id"].notna(), MAKER, NOTHING)
+    for number in (USER, CLIENT, NAME):
+        method[_given(rows[METHODS[number]])] = number
+    return method
+
+
+def _given(column: pd.Series) -> np.ndarray:
+    """True where there is a text that is not empty."""
+    return (column != "").fillna(False).to_numpy(bool)
+
+
+def _until(numbers: np.ndarray, last: int) -> np.ndarray:
+    return np.where(numbers <= last, numbers, -1)
+
+
+def _lower(names: pd.Series) -> pd.Series:
+    return pd.Series(compact(encoded(names))).str.lower()
+
+
+def _found(names: object, lookup: pd.Series) -> CompactText:
+    """What the lookup tells of each name, each asked for once."""
+    told = pd.Series(compact(encoded(names))).map(lookup)
+    return compact(encoded(told.astype(TEXT)))
 
 
 def _lookups(identities: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
@@ -76,30 +118,24 @@ def _lookups(identities: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]
     return by_name, apps.set_index("app_id")["identity_id"], kinds
 
 
-def _fall_back_on_maker(rows: pd.DataFrame, found: pd.DataFrame) -> None:
-    """Fill in the maker: where nothing else is named, and where the account's name is the maker's own."""
-    own = found["account_id"].isna() & (found["account_name"].str.lower() == rows["created_by_upn"].str.lower())
-    own = own.fillna(False).astype(bool) & rows["created_by_id"].notna()
-    found.loc[own, "account_id"] = rows.loc[own, "created_by_id"]
-    silent = found["method"].isna()
-    made = silent & rows["created_by_id"].notna()
-    found.loc[made, "account_id"] = rows.loc[made, "created_by_id"]
-    found.loc[made, "account_name"] = rows.loc[made, "created_by_upn"]
-    found.loc[silent, "method"] = "none"
-    found.loc[made, "method"] = "created_by"
+def _is_maker(rows: pd.DataFrame, method: np.ndarray, account: CompactText, name: CompactText) -> np.ndarray:
+    """True where nobody is found by the account's name, and that is the maker's own."""
+    open_ = account.isna() & (method < MAKER) & rows["created_by_id"].notna().to_numpy(bool)
+    own = pd.Series(name[open_]).str.lower() == rows.loc[open_, "created_by_upn"].str.lower().array
+    open_[open_] = own.fillna(False).to_numpy(bool)
+    return open_
 
 
-def _account_reason(found: pd.DataFrame, *, collected: bool) -> pd.Series:
-    reason = pd.Series("ok", index=found.index, dtype=TEXT)
+def _reason(found: dict[str, CompactText], method: np.ndarray, *, collected: bool) -> np.ndarray:
+    nobody = found["account_id"].isna()
     if collected:
-        unknown = found["account_id"].isna() | found["account_kind"].isna() | (found["account_kind"] == "unknown")
-        reason[unknown.fillna(True).astype(bool)] = "unknown_account"
+        kind = pd.Series(found["account_kind"])
+        reason = np.where(nobody | (kind.isna() | kind.eq("unknown").fillna(True)).to_numpy(bool), UNKNOWN, OK)
     else:
-        reason[found["account_id"].isna()] = "not_collected"
-    named = found["account_name"].str.contains("@", regex=False).fillna(False).astype(bool)
-    outside = found["account_id"].isna() & found["method"].isin(["account_name", "username"]) & ~named
-    reason[outside] = "external_account"
-    reason[(found["method"] == "none").astype(bool)] = "unknown_account"
+        reason = np.where(nobody, NOT_COLLECTED, OK)
+    with_at = pd.Series(found["account_name"]).str.contains("@", regex=False).fillna(False).to_numpy(bool)
+    reason[nobody & np.isin(method, (NAME, USER)) & ~with_at] = EXTERNAL
+    reason[method == NOTHING] = UNKNOWN
     return reason
 
 
@@ -114,40 +150,49 @@ def connection_uses(tenant: Tables) -> pd.DataFrame:
         runtime_source, connection_id (resolved through the reference where needed), the columns of
         `connection_accounts` that name the account, and how (the same in words).
     """
-    uses = tenant["flow_connections"][
-        [*FLOW, "alias", "connector_id", "connection_id", "reference_name", "runtime_source"]
-    ]
-    references = tenant["connection_references"][["environment_id", "reference_name", "connection_id", "is_bound"]]
-    references = references.rename(columns={"connection_id": "bound_id"}).assign(declared=True)
-    uses = uses.merge(references, on=["environment_id", "reference_name"], how="left", validate="m:1")
-    uses["connection_id"] = uses["connection_id"].fillna(uses["bound_id"])
-    accounts = connection_accounts(tenant).drop(columns="connector_id").assign(listed=True)
-    uses = uses.merge(accounts, on=CONNECTION, how="left", validate="m:1")
-    uses["reason"] = _use_reason(uses, tenant)
-    uses.loc[uses["reason"] == "invoker", ["account_id", "account_name", "account_kind", "method"]] = pd.NA
+    columns = [*FLOW, "alias", "connector_id", "connection_id", "reference_name", "runtime_source"]
+    uses = tenant["flow_connections"][columns].reset_index(drop=True)
+    references, accounts = tenant["connection_references"], connection_accounts(tenant)
+    declared = _row(uses, references, "reference_name")
+    bound = references["connection_id"].array.take(declared, allow_fill=True)
+    uses["connection_id"] = chosen([uses["connection_id"], bound], uses["connection_id"].isna().to_numpy(int))
+    listed = _row(uses, accounts, "connection_id")
+    reason = _use_reason(uses, tenant, declared, listed)
+    shown = np.where(reason == INVOKER, -1, listed)
+    for column in ACCOUNT[:-1]:
+        uses[column] = accounts[column].array.take(shown, allow_fill=True)
     uses["method"] = uses["method"].fillna("none")
+    uses["reason"] = worded(REASONS, reason)
     uses["how"] = how(uses)
-    return uses.drop(columns=["bound_id", "is_bound", "declared", "listed"])
+    return uses
 
 
-def _use_reason(uses: pd.DataFrame, tenant: Tables) -> pd.Series:
+def _row(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> np.ndarray:
+    """The row of the other frame that has the same environment and id, -1 where none has."""
+    told = encoded(pair(rows, column))
+    place = pc.index_in(told.dictionary, value_set=pair(others, column).cast(pa.large_string())).fill_null(-1)
+    return np.append(place.to_numpy(), -1)[told.indices.fill_null(-1).to_numpy()]
+
+
+def _use_reason(uses: pd.DataFrame, tenant: Tables, declared: np.ndarray, listed: np.ndarray) -> np.ndarray:
     """Why each use has the account it has; later lines overrule earlier ones."""
-    reason = uses["reason"].astype(TEXT)
-    bare = uses["connection_id"].isna()
-    unlisted = ~bare & uses["listed"].isna()
-    reason[unlisted] = "missing_connection" if tenant.has("connections") else "not_collected"
-    by_reference = bare & uses["reference_name"].notna()
-    undeclared = by_reference & uses["declared"].isna()
-    reason[undeclared] = "missing_reference" if tenant.has("connection_references") else "not_collected"
-    told_unbound = (by_reference & (uses["is_bound"] == False)).fillna(False).astype(bool)  # noqa: E712  NA is not False
-    reason[by_reference & ~undeclared] = "not_collected"
-    reason[told_unbound] = "unbound_reference"
-    reason[bare & uses["reference_name"].isna()] = "unbound_reference"
-    reason[(uses["runtime_source"] == "invoker").fillna(False).astype(bool)] = "invoker"
+    numbers = {word: number for number, word in enumerate(REASONS)}
+    reason = np.append(connection_accounts(tenant)["reason"].map(numbers).to_numpy(int), -1)[listed]
+    bare = uses["connection_id"].isna().to_numpy(bool)
+    reason[~bare & (listed < 0)] = MISSING_CONNECTION if tenant.has("connections") else NOT_COLLECTED
+    named = uses["reference_name"].notna().to_numpy(bool)
+    reason[bare & named] = NOT_COLLECTED
+    if tenant.has("connection_references"):
+        reason[bare & named & (declared < 0)] = MISSING_REFERENCE
+    bound = tenant["connection_references"]["is_bound"]
+    unbound = np.append((bound == False).fillna(False).to_numpy(bool), False)[declared]  # noqa: E712  NA is not False
+    reason[bare & (unbound | ~named)] = UNBOUND
+    reason[(uses["runtime_source"] == "invoker").fillna(False).to_numpy(bool)] = INVOKER
     return reason
 
 
 def how(rows: pd.DataFrame) -> pd.Series:
     """In words: by the method when an account was sought and named, by the reason otherwise."""
-    by_method = rows["method"].map(HOW)
-    return rows["reason"].map(HOW).fillna(by_method).astype(TEXT)
+    words = pd.Series(HOW, dtype=TEXT)
+    by_method, by_reason = _found(rows["method"], words), _found(rows["reason"], words)
+    return pd.Series(chosen([by_method, by_reason], (~by_reason.isna()).astype(int)), index=rows.index)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText, distinct, encoded
+from flowanalysis.schema.compact import CompactText, compact, distinct, encoded
 
 SEPARATOR = "\x1f"  # between environment and id: no id holds a unit separator
 
@@ -80,20 +80,41 @@ class Names:
 
 
 def pair(frame: pd.DataFrame, column: str) -> pa.Array:
-    """Environment and id as one name; NA when the id is.
+    """Environment and id as one name; NA when the id is. A dictionary where both columns are compact.
 
     Examples
     --------
     >>> pair(pd.DataFrame({"environment_id": ["e"], "flow_id": ["f"]}), "flow_id").to_pylist()
     ['e\\x1ff']
     """
-    between = pa.scalar(SEPARATOR, pa.large_string())
-    return pc.binary_join_element_wise(_arrow(frame["environment_id"]), _arrow(frame[column]), between)
+    columns = frame["environment_id"].array, frame[column].array
+    if not all(isinstance(c, CompactText) for c in columns):
+        return _joined(*map(_arrow, columns))
+    place, other = columns
+    known = (place.places >= 0) & (other.places >= 0)
+    size = max(1, len(other.words))
+    which, found = pd.factorize(place.places[known].astype(np.int64) * size + other.places[known])
+    words = _joined(place.words.take(pa.array(found // size)), other.words.take(pa.array(found % size)))
+    places = np.full(len(frame), -1, np.int32)
+    places[known] = which
+    return encoded(CompactText.of(words, places))
+
+
+def _joined(place: pa.Array, other: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(place, other, pa.scalar(SEPARATOR, pa.large_string()))
 
 
 def split(names: Names, codes: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
     """Environment and id of codes of flows or connections."""
-    parts = pc.split_pattern(_arrow(names.text(codes)), SEPARATOR, max_splits=1)
+    text = names.text(codes)
+    if not isinstance(text, CompactText):
+        return _halves(text)
+    every = pa.chunked_array([text.words, pa.nulls(1, pa.large_string())])  # NA last, at the place -1
+    return tuple(compact(encoded(half))[text.places] for half in _halves(every))
+
+
+def _halves(text: object) -> tuple[pd.api.extensions.ExtensionArray, ...]:
+    parts = pc.split_pattern(_arrow(text), SEPARATOR, max_splits=1)
     return tuple(TEXT.__from_arrow__(pc.list_element(parts, place)) for place in (0, 1))
 
 

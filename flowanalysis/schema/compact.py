@@ -47,6 +47,8 @@ def encoded(column: object) -> pa.DictionaryArray:
     array = column.array if isinstance(column, pd.Series) else column
     if isinstance(array, CompactText):
         return pa.DictionaryArray.from_arrays(pa.array(array.places, mask=array.places < 0), array.words)
+    if isinstance(array, pa.DictionaryArray):
+        return array
     if not isinstance(array, pa.Array | pa.ChunkedArray):
         array = pa.array(array if isinstance(array, Plain) else pd.array(array, dtype=TEXT))
     return _whole(array.cast(pa.large_string()).dictionary_encode())
@@ -56,6 +58,28 @@ def distinct(column: object) -> pa.Array:
     """The words that rows of a column have, each once, in no order."""
     array = column.array if isinstance(column, pd.Series) else column
     return array.used().words if isinstance(array, CompactText) else encoded(array).dictionary
+
+
+def worded(words: Sequence[str], which: np.ndarray) -> CompactText:
+    """A column out of a few distinct words: the number of the word in each row, -1 for NA."""
+    return CompactText.of(pa.array(words, pa.large_string()), np.asarray(which, dtype=np.int32))
+
+
+def chosen(columns: Sequence[object], which: np.ndarray) -> Plain:
+    """In each row the text of one of the columns, by its number; NA at -1.
+
+    Examples
+    --------
+    >>> first, second = pd.array(["a", "b", "c"], TEXT), pd.array(["x", "y", "z"], TEXT)
+    >>> chosen([first, second], np.array([1, 0, -1])).tolist()
+    ['x', 'b', <NA>]
+    """
+    joined = pa.chunked_array([encoded(column) for column in columns]).unify_dictionaries()
+    places = np.full(len(which), -1, np.int32)
+    for number, chunk in enumerate(joined.chunks):
+        here = which == number
+        places[here] = _places(chunk.indices)[here]
+    return CompactText.of(joined.chunk(0).dictionary, places)
 
 
 def _whole(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
@@ -120,7 +144,7 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
         if len(self.words) > len(self):
             return answer(Plain(self._pa_array, dtype=self._dtype))
         words = pa.chunked_array([self.words, pa.nulls(1, pa.large_string())])
-        return answer(Plain(words, dtype=self._dtype))[self.places]
+        return _spread(answer(Plain(words, dtype=self._dtype)), self.places)
 
     def used(self) -> CompactText:
         """The same rows without words that none of them has."""
@@ -167,7 +191,7 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
         used = self.used()
         if used._hasna:
             return used._each(lambda words: words.map(mapper, na_action=na_action))
-        return Plain(used.words, dtype=self._dtype).map(mapper, na_action=na_action)[used.places]
+        return _spread(Plain(used.words, dtype=self._dtype).map(mapper, na_action=na_action), used.places)
 
     def _cmp_method(self, other: Any, op: Any) -> Any:
         if isinstance(other, str) or other is pd.NA:
@@ -181,7 +205,7 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
         return self._each(lambda words: words._str_startswith(*args, **options))
 
     def _str_lower(self) -> Plain:
-        return self._each(lambda words: compact(encoded(words._str_lower())))
+        return self._each(lambda words: words._str_lower())
 
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, slice):
@@ -245,6 +269,13 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
         if all(part.words is to_concat[0].words for part in to_concat):
             return CompactText.of(to_concat[0].words, np.concatenate([part.places for part in to_concat]))
         return compact(pa.chunked_array([encoded(part) for part in to_concat]))
+
+
+def _spread(answers: Any, places: np.ndarray) -> Any:
+    """The answer at each place; text stays compact."""
+    if isinstance(answers, Plain) and answers.dtype == TEXT:
+        answers = compact(encoded(answers))
+    return answers[places]
 
 
 def _codes(places: np.ndarray, found: np.ndarray) -> np.ndarray:
