@@ -202,7 +202,10 @@ def members(tenant: Tenant, names: pd.Series) -> pd.Series:
     found = pd.Series(pd.NA, index=names.index, dtype=TEXT)
     for column in ("identity_id", "app_id", "upn", "mail"):
         key = known[column].str.lower()
-        rows = known.assign(key=key)[key.isin(wanted.dropna()).fillna(False)]
+        fits = key.isin(wanted.dropna()).to_numpy(bool)
+        if not fits.any():
+            continue
+        rows = known.loc[fits, ["identity_id", "status"]].assign(key=key[fits])
         rows = rows.sort_values("status", key=lambda s: s != "active", kind="stable").drop_duplicates("key")
         found = found.fillna(wanted.map(rows.set_index("key")["identity_id"]).astype(TEXT))
     return found

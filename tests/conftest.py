@@ -14,6 +14,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = Path(os.environ.get("FLOWANALYSIS_CORPUS", ROOT.parent / "shared" / "corpus"))
+THOROUGH = bool(os.environ.get("FLOWANALYSIS_THOROUGH"))  # every repetition, not only some of each kind
 
 
 # A busy machine is no defect, and a failure must fail again: no deadline an example, the same examples in every run.

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+from conftest import THOROUGH
 
 from flowanalysis import schema
 from flowanalysis.findings import answerable, find
+from flowanalysis.policy import Policy, load_policy
+from flowanalysis.rules import RULES
 from flowanalysis.tenant import Tenant
 
 ENV = "env-prod"
@@ -92,10 +95,23 @@ def rules(tenant: Tenant, **options: object) -> set[str]:
     return set(find(tenant, **options)["rule"])
 
 
-def only(tenant: Tenant, rule: str, **options: object) -> pd.DataFrame:
-    """Findings of one rule."""
-    found = find(tenant, **options)
+def alone(rule: str, policy: Policy | None = None) -> Policy:
+    """The policy with every other rule switched off."""
+    policy = policy or load_policy()
+    for other in set(RULES) - {rule}:
+        policy = policy.with_threshold(other, "enabled", False)
+    return policy
+
+
+def only(tenant: Tenant, rule: str, *, policy: Policy | None = None, previous: Tenant | None = None) -> pd.DataFrame:
+    """Findings of one rule. No rule hears of another, so the others are asked in a thorough run only."""
+    found = find(tenant, policy if THOROUGH else alone(rule, policy), previous)
     return found[found["rule"] == rule].reset_index(drop=True)
+
+
+def finds(rule: str, tenant: Tenant, **options: object) -> bool:
+    """Whether a rule found something."""
+    return not only(tenant, rule, **options).empty
 
 
 def answer(tenant: Tenant, rule: str, **options: object) -> str:

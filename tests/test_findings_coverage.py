@@ -107,6 +107,14 @@ def test_the_rich_tenant_lets_most_families_speak():
     assert len(said) >= 12
 
 
+def test_no_rule_hears_of_another():
+    whole = examine(RICH, previous=RICH)
+    for rule in whole.answerable["rule"]:
+        single = examine(RICH, rooms.alone(rule), RICH)
+        for mine, all_ in ((single.findings, whole.findings), (single.evidence, whole.evidence)):
+            assert mine.equals(all_[all_["rule"] == rule].reset_index(drop=True)), rule
+
+
 def test_nothing_collected_answers_nothing():
     examination = examine(Tenant({}, as_of=rooms.AS_OF))
     assert examination.findings.empty

@@ -47,13 +47,13 @@ def test_a_right_that_no_step_needs_is_excess():
 def test_people_hold_rights_for_more_than_their_flows():
     person = [{"connection_id": "c", "created_by_id": "ada", "connector_id": "shared_office365"}]
     tenant = working(SOUND[0], [*SOUND[1], may("ada", "payroll", "read")], connections=person)
-    assert "GAP-1" not in rooms.rules(tenant)
+    assert not rooms.finds("GAP-1", tenant)
 
 
 def test_what_may_be_needed_is_not_called_excess():
     vague = need("", "write", state="expression")
     tenant = working([*SOUND[0], vague], [*SOUND[1], may("svc", "other list", "read")])
-    assert "GAP-1" not in rooms.rules(tenant)
+    assert not rooms.finds("GAP-1", tenant)
 
 
 @pytest.mark.parametrize("level", [None, "read"])
@@ -65,21 +65,21 @@ def test_a_needed_right_that_is_not_held_is_missing(level):
 
 
 def test_a_right_of_a_kind_that_nobody_collected_is_not_missing():
-    assert "GAP-2" not in rooms.rules(working(SOUND[0], [may("svc", "shared@fabrikam.example", "write", "mailbox")]))
+    assert not rooms.finds("GAP-2", working(SOUND[0], [may("svc", "shared@fabrikam.example", "write", "mailbox")]))
 
 
 @pytest.mark.parametrize("rule", ["GAP-1", "GAP-2", "OVL-1", "OVL-2", "PRV-2"])
 def test_without_grants_rights_are_not_judged(rule):
     tenant = rooms.build(needs=SOUND[0])
     assert rooms.answer(tenant, rule) == "no"
-    assert rule not in rooms.rules(tenant)
+    assert not rooms.finds(rule, tenant)
 
 
 def test_a_lost_right_is_drift_only_when_it_was_held():
     before, after = working(*SOUND), working(SOUND[0], [may("svc", LIST, "read"), may("ada", LIST, "write")])
-    assert "DRF-1" in rooms.rules(after, previous=before)
-    assert "DRF-1" not in rooms.rules(after, previous=after)
-    assert "DRF-1" not in rooms.rules(before, previous=after)
+    assert rooms.finds("DRF-1", after, previous=before)
+    assert not rooms.finds("DRF-1", after, previous=after)
+    assert not rooms.finds("DRF-1", before, previous=after)
 
 
 def test_without_a_month_before_drift_is_not_answered():
@@ -105,7 +105,7 @@ def test_a_flow_on_a_privileged_account_is_named():
 
 
 def test_roles_of_others_and_eligible_roles_do_not_make_the_account_privileged():
-    assert "PRV-1" not in rooms.rules(with_roles(admin("bo"), admin("svc", "eligible")))
+    assert not rooms.finds("PRV-1", with_roles(admin("bo"), admin("svc", "eligible")))
 
 
 def test_without_roles_privilege_is_not_judged():
@@ -115,7 +115,7 @@ def test_without_roles_privilege_is_not_judged():
 def test_a_role_behind_the_flow_is_an_escalation_for_its_editors():
     proof = evidence(with_roles(admin("svc")))
     assert proof.loc[proof["rule"] == "PRV-2", "principal_id"].tolist() == ["ada"]
-    assert "PRV-2" not in rooms.rules(with_roles(admin("svc"), admin("ada")))
+    assert not rooms.finds("PRV-2", with_roles(admin("svc"), admin("ada")))
 
 
 def test_a_co_owner_gains_what_the_account_holds():
@@ -125,15 +125,15 @@ def test_a_co_owner_gains_what_the_account_holds():
 
 def test_whoever_answers_for_the_account_may_gain():
     listed = [{"account": "svc-orders@fabrikam.example", "owner": "ada.berg@fabrikam.example"}]
-    assert "PRV-2" not in rooms.rules(working(SOUND[0], [may("svc", LIST, "write")], register=listed))
+    assert not rooms.finds("PRV-2", working(SOUND[0], [may("svc", LIST, "write")], register=listed))
 
 
 def test_a_small_part_of_the_accounts_rights_is_no_gain():
     needs = [need(f"list-{i}", "write") for i in range(4)]
     held = [may(w, f"list-{i}", "write") for i in range(4) for w in ("svc", "ada") if (w, i) != ("ada", 3)]
-    assert "PRV-2" not in rooms.rules(working(needs, held))
+    assert not rooms.finds("PRV-2", working(needs, held))
     strict = load_policy().with_threshold("PRV-2", "share", 0.0)
-    assert "PRV-2" in rooms.rules(working(needs, held), policy=strict)
+    assert rooms.finds("PRV-2", working(needs, held), policy=strict)
 
 
 TWIN = {"identity_id": "twin", "upn": "svc-twin@fabrikam.example", **rooms.SERVICE}
@@ -176,7 +176,7 @@ def test_accounts_with_rights_of_their_own_do_not_overlap():
     tenant = twins(
         [may("svc", LIST, "write"), may("svc", "x", "read")], [may("twin", LIST, "write"), may("twin", "y", "read")]
     )
-    assert "OVL-1" not in rooms.rules(tenant)
+    assert not rooms.finds("OVL-1", tenant)
 
 
 def test_an_account_short_of_a_need_covers_nothing():
