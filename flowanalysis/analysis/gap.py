@@ -22,7 +22,7 @@ from flowanalysis import matrices
 from flowanalysis.analysis import kernels
 from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
 from flowanalysis.analysis.privileges import main_tiers
-from flowanalysis.analysis.reach import Reach, covered, kinds_at, level_names, main_reach, reach, who
+from flowanalysis.analysis.reach import Reach, at_hand, covered, kinds_at, level_names, main_reach, reach, who
 from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
@@ -128,7 +128,7 @@ def least_privilege_gap(
 def _subjects(tenant: Tenant, accounts: str | Iterable[str] | None, flow: int | None) -> Reach:
     codes = tenant.codes
     if accounts is not None:
-        return reach(codes, who(tenant, accounts))
+        return reach_of(tenant, who(tenant, accounts))
     if flow is not None:
         return reach(codes, codes.runs_as[[flow]].indices)
     whole, running = main_reach(tenant), np.unique(codes.runs_as.indices)
@@ -154,6 +154,14 @@ def flow_code(tenant: Tenant, flow: str) -> int:
         return int(places[0])
     problem = "is in several environments" if len(places) else "is not known"
     raise UnknownName("flow", flow, tenant.flows["flow_id"].head(2_000), remedy=f"It {problem}; give environment/flow.")
+
+
+def reach_of(tenant: Tenant, principals: np.ndarray) -> Reach:
+    """Reach of principals; rows of that of everybody who matters where it is at hand and has them all."""
+    whole, wanted = at_hand(main_reach, tenant), np.unique(principals[principals >= 0])
+    if whole is None or (whole.place[wanted] < 0).any():
+        return reach(tenant.codes, wanted)
+    return rows_of(whole, whole.place[wanted])
 
 
 def rows_of(found: Reach, rows: np.ndarray) -> Reach:

@@ -11,14 +11,16 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flowanalysis import matrices
 from flowanalysis.analysis import kernels
 from flowanalysis.analysis.counting import BOTH, COMMON, distinct, meet
-from flowanalysis.analysis.gap import rows_of
-from flowanalysis.analysis.reach import Reach, covered, main_reach, reach, weights, who
+from flowanalysis.analysis.gap import reach_of, rows_of
+from flowanalysis.analysis.reach import Reach, covered, main_reach, weights, who
 from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.schema.compact import CompactText
 from flowanalysis.tenant import Tenant
 
 TABLES = {
@@ -26,8 +28,7 @@ TABLES = {
     "memberships": "rights through groups are not seen",
     "connections": "the accounts behind flows are not known",
 }
-
-
+RELATIONS = ("duplicate", "a_subset", "b_subset", "overlap")
 MEETINGS = 20_000_000  # of rows in a token, held at a time
 
 
@@ -71,21 +72,19 @@ def permission_overlap(
     found = _subjects(tenant, identities, everyone=everyone)
     if threshold > 0:
         first, second = similar_pairs(found.levels, threshold)
-        rows = _measure(tenant, found, first, second, *_shared(found.levels, first, second, weights(tenant)))
+        pairs = (first, second, *_shared(found.levels, first, second, weights(tenant)))
     else:
-        rows = _measure(tenant, found, *sharing_pairs(found.levels, weights(tenant)))
-    rows = rows[rows["jaccard"] >= threshold]
-    rows = rows.sort_values(["jaccard", "account_a", "account_b"], ascending=[False, True, True], ignore_index=True)
-    return covered(rows, tenant, TABLES, essential=("grants",))
+        pairs = sharing_pairs(found.levels, weights(tenant))
+    return covered(
+        _measure(tenant, found, *_ranked(found.levels, threshold, *pairs)), tenant, TABLES, essential=("grants",)
+    )
 
 
 def _subjects(tenant: Tenant, identities: str | Iterable[str] | None, *, everyone: bool) -> Reach:
-    codes, whole = tenant.codes, main_reach(tenant)
     if identities is not None:
-        return reach(codes, who(tenant, identities))
-    if everyone:
-        return whole
-    return rows_of(whole, whole.place[np.unique(codes.runs_as.indices)])
+        return reach_of(tenant, who(tenant, identities))
+    whole = main_reach(tenant)
+    return whole if everyone else rows_of(whole, whole.place[np.unique(tenant.codes.runs_as.indices)])
 
 
 def nested(levels: Matrix) -> Matrix:
@@ -103,16 +102,17 @@ def nested(levels: Matrix) -> Matrix:
 def sharing_pairs(levels: Matrix, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     """All pairs of rows that have some column in common: first, second, what they share, its weight.
 
-    One product of the nested rights with themselves tells everything at once.
+    One product of the nested rights with themselves tells everything at once; turned around it is the same again, but
+    in order.
     """
-    rights = nested(levels).astype(np.float64)
-    product = rights @ rights.T
+    rights = nested(levels).astype(np.int32)
+    product = (rights @ rights.T).T.tocsr()
     first, second = matrices.row_of(product), product.indices
-    upper = first < second
+    upper = np.flatnonzero(first < second)
     shared = heavy = product.data[upper]
     if (weight != 1).any():
         weighed = matrices.trusted(np.repeat(weight, 4)[rights.indices], rights.indices, rights.indptr, rights.shape)
-        heavy = (weighed @ rights.T).data[upper]  # its entries lie at the very same places
+        heavy = (weighed @ rights.T).T.tocsr().data[upper]  # its entries lie at the very same places
     return first[upper], second[upper], shared, heavy
 
 
@@ -233,19 +233,31 @@ def _copies(which: np.ndarray, a: np.ndarray, b: np.ndarray, some: np.ndarray) -
     return np.minimum(first, second), np.maximum(first, second)
 
 
+def _ranked(
+    levels: Matrix, threshold: float, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Pairs that are similar enough, most similar first, equals by their rows."""
+    have = row_sums(levels, levels.data)
+    jaccard = shared / (have[first] + have[second] - shared)
+    order = np.lexsort((second, first, -jaccard))
+    order = order[: np.count_nonzero(jaccard >= threshold)]
+    return first[order], second[order], shared[order], heavy[order]
+
+
 def _measure(
     tenant: Tenant, found: Reach, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy_shared: np.ndarray
 ) -> pd.DataFrame:
     """Pairs with what they share, plain and weighted, as a frame."""
     levels, weight = found.levels, weights(tenant)
-    have = row_sums(levels, levels.data.astype(np.int64))
+    have = row_sums(levels, levels.data)
     heavy_have = row_sums(levels, levels.data * weight[levels.indices])
     a, b = have[first], have[second]
     heavy_a, heavy_b = heavy_have[first], heavy_have[second]
+    relation = np.select([(shared == a) & (shared == b), shared == a, shared == b], [0, 1, 2], default=3)
     return pd.DataFrame(
         {
-            "account_a": tenant.codes.principals.text(found.principals[first]),
-            "account_b": tenant.codes.principals.text(found.principals[second]),
+            "account_a": _ids(tenant, found, first),
+            "account_b": _ids(tenant, found, second),
             "rights_a": pd.array(a, dtype=COUNT),
             "rights_b": pd.array(b, dtype=COUNT),
             "shared": pd.array(shared.astype(np.int64), dtype=COUNT),
@@ -255,16 +267,16 @@ def _measure(
             "weighted": heavy_shared / (heavy_a + heavy_b - heavy_shared),
             "weighted_a_in_b": heavy_shared / heavy_a,
             "weighted_b_in_a": heavy_shared / heavy_b,
-            "relation": pd.array(
-                np.select(
-                    [(shared == a) & (shared == b), shared == a, shared == b],
-                    ["duplicate", "a_subset", "b_subset"],
-                    default="overlap",
-                ),
-                dtype=TEXT,
-            ),
+            "relation": CompactText.of(pa.array(RELATIONS, pa.large_string()), relation.astype(np.int32)),
         }
     )
+
+
+def _ids(tenant: Tenant, found: Reach, rows: np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """Ids of rows, each kept once where there are more rows than ids."""
+    if len(rows) < len(found.principals):
+        return tenant.codes.principals.text(found.principals[rows])
+    return CompactText.of(tenant.codes.principals.values.take(pa.array(found.principals)), rows.astype(np.int32))
 
 
 def outliers(tenant: Tenant, identities: str | Iterable[str] | None = None, *, far: float = 3.5) -> pd.DataFrame:

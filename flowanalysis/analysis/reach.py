@@ -41,6 +41,11 @@ def kept(work: Callable[[Tenant], Answer]) -> Callable[[Tenant], Answer]:
     return once
 
 
+def at_hand(work: Callable[[Tenant], Answer], tenant: Tenant) -> Answer | None:
+    """What `kept` work has found already; None where it was not done yet."""
+    return _KEPT.get(tenant, {}).get(work.__qualname__)
+
+
 @dataclass(frozen=True, eq=False)
 class Reach:
     """Effective levels of some principals.
