@@ -84,9 +84,12 @@ def write_snapshot(tenant: Tenant, folder: str | Path) -> Path:
 def _write_table(frame: pd.DataFrame, name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.parquet"
     columns = {c.name: _written(frame[c.name]) for c in schema.table(name).columns}
-    # one group of rows and dictionaries of any size: each word is written and read once
+    # one group of rows and dictionaries of any size: each word is written and read once, and no other column has any
     whole: dict[str, Any] = {"row_group_size": max(1, len(frame)), "dictionary_pagesize_limit": 2**30}
-    pq.write_table(pa.table(columns), path, compression="zstd", write_statistics=False, **whole)
+    repeated = [n for n, column in columns.items() if pa.types.is_dictionary(column.type)]
+    pq.write_table(
+        pa.table(columns), path, compression="zstd", write_statistics=False, use_dictionary=repeated, **whole
+    )
     return {"rows": len(frame), "sha256": _digest(path)}
 
 

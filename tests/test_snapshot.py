@@ -9,6 +9,7 @@ import pytest
 
 from flowanalysis import schema
 from flowanalysis.errors import SnapshotError
+from flowanalysis.schema.compact import CompactText
 from flowanalysis.snapshot import is_snapshot, open_snapshot, read_manifest, write_snapshot
 from flowanalysis.tenant import Tenant
 
@@ -36,6 +37,15 @@ def test_what_is_opened_equals_what_was_written(tenant, tmp_path):
         pd.testing.assert_frame_equal(again[name], tenant[name])
     assert again.collected == tenant.collected
     assert (again.as_of, again.month, again.name) == (tenant.as_of, "2026-10", "Contoso")
+
+
+def test_words_that_repeat_are_kept_once_and_stay_so(tmp_path):
+    rows = [{"group_id": f"g{n % 2}", "member_id": f"u{n}", "relation": None if n % 3 else "owner"} for n in range(60)]
+    tenant = Tenant({"memberships": schema.frame("memberships", rows)})
+    again = open_snapshot(write_snapshot(tenant, tmp_path / "s")).memberships
+    pd.testing.assert_frame_equal(again, tenant.memberships)
+    assert {c for c in again if isinstance(again[c].array, CompactText)} == {"group_id", "member_kind", "relation"}
+    assert len(again["group_id"].array.words) == 2
 
 
 def test_codes_come_back_as_they_were(tenant, tmp_path):
