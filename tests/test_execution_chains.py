@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flowanalysis import schema
-from flowanalysis.analysis.execution import connection_uses, execution_map, flow_accounts
+from flowanalysis.analysis.execution import connection_uses, execution_map, flow_accounts, unknown_accounts
 from flowanalysis.tenant import Tenant
 
 KEY = {"environment_id": "e", "flow_id": "f"}
@@ -78,6 +78,7 @@ def test_each_link_of_the_chain(use, references, reason, connection, account):
     uses = connection_uses(tenant)
     assert uses["reason"].tolist() == [reason]
     assert uses["how"].tolist() == told(tenant, "how")
+    assert unknown_accounts(tenant).tolist() == [int(account is None and reason != "invoker")]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +93,7 @@ def test_a_table_that_was_not_collected_is_no_broken_chain(missing, use, reason)
     whole = state(STEP, use)
     part = Tenant({t: whole[t] for t in whole.collected - {missing}}, collected=whole.collected - {missing})
     assert told(part, "reason") == [reason]
+    assert unknown_accounts(part).tolist() == [int(reason != "ok")]
 
 
 def test_steps_keep_their_order_and_columns():

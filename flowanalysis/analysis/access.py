@@ -16,6 +16,7 @@ from flowanalysis.analysis import kernels
 from flowanalysis.analysis.paths import explain
 from flowanalysis.analysis.reach import (
     Reach,
+    Ways,
     blank,
     covered,
     level_names,
@@ -202,7 +203,7 @@ def _held(
     return frame.sort_values(order, kind="stable").drop_duplicates(order[:-1], ignore_index=True)
 
 
-def held_by(tenant: Tenant, found: Reach, holder: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+def held_by(tenant: Tenant, found: Ways, holder: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """Which identity holds which row of a table whose column names the holder: rows of `found`, rows of the table."""
     codes = tenant.codes.principals.codes(holder)
     size = (len(tenant.codes.principals), len(holder))

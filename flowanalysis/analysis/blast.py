@@ -12,7 +12,7 @@ import pandas as pd
 
 from flowanalysis import matrices
 from flowanalysis.analysis.counting import COVERED, COVERED_WRITE, meet, united
-from flowanalysis.analysis.execution import connection_uses
+from flowanalysis.analysis.execution import unknown_accounts
 from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.privileges import main_tiers
@@ -24,7 +24,7 @@ from flowanalysis.analysis.reach import (
     main_reach,
     weights,
 )
-from flowanalysis.codes import pair
+from flowanalysis.analysis.traits import flow_codes
 from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, TEXT
 from flowanalysis.tenant import Tenant
@@ -94,15 +94,13 @@ def _tier_column(lowest: np.ndarray) -> pd.api.extensions.ExtensionArray:
 
 def _by_flow(tenant: Tenant) -> pd.DataFrame:
     codes, found = tenant.codes, main_reach(tenant)
-    uses = connection_uses(tenant)
-    blind = uses[(uses["account_id"].isna() & (uses["reason"] != "invoker")).to_numpy(bool)]
-    unknown = np.bincount(codes.flows.codes(pair(blind, "flow_id")), minlength=len(codes.flows))
+    unknown = unknown_accounts(tenant)
     flow = np.flatnonzero((np.diff(codes.runs_as.indptr) > 0) | (unknown > 0))
     sets = rows_in(found, codes.runs_as[flow])
     total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE)
     largest, size = _largest(found, sets)
     names = dict(zip(("environment_id", "flow_id"), flow_texts(tenant, flow), strict=True))
-    shown = tenant.flows["display_name"].set_axis(codes.flows.codes(pair(tenant.flows, "flow_id")))
+    shown = tenant.flows["display_name"].set_axis(flow_codes(tenant))
     frame = pd.DataFrame(
         {
             **names,

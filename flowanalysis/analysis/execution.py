@@ -20,12 +20,15 @@ not_collected       the table that would tell was not collected
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
+from flowanalysis.analysis.reach import kept
+from flowanalysis.codes import pair
 from flowanalysis.codes.accounts import ACCOUNT, FLOW, connection_accounts, connection_uses, how
 from flowanalysis.tenant import Tenant, once_per_tenant
 
-__all__ = ["connection_accounts", "connection_uses", "execution_map", "flow_accounts"]
+__all__ = ["connection_accounts", "connection_uses", "declared", "execution_map", "flow_accounts", "unknown_accounts"]
 
 
 @once_per_tenant
@@ -56,6 +59,25 @@ def execution_map(tenant: Tenant) -> pd.DataFrame:
     joined["method"] = joined["method"].fillna("none")
     joined["how"] = how(joined)
     return joined[[*FLOW, "step", "connector_id", "operation_id", "alias", "connection_id", *ACCOUNT, "how"]]
+
+
+@kept
+def declared(tenant: Tenant) -> np.ndarray:
+    """The code of the connection that each row of flow_connections names itself; -1 where it names none."""
+    return tenant.codes.connections.codes(pair(tenant.flow_connections, "connection_id"))
+
+
+def unknown_accounts(tenant: Tenant) -> np.ndarray:
+    """For each flow code, how many connections it declares, not the invoker's, whose account nothing tells."""
+    codes, uses = tenant.codes, tenant.flow_connections
+    connection = declared(tenant).copy()
+    bare = np.flatnonzero((uses["connection_id"].isna() & uses["reference_name"].notna()).to_numpy(bool))
+    references = tenant.connection_references[["environment_id", "reference_name", "connection_id"]]
+    bound = uses.iloc[bare][["environment_id", "reference_name"]].merge(references, how="left", validate="m:1")
+    connection[bare] = codes.connections.codes(pair(bound, "connection_id"))
+    known = np.append(np.diff(codes.signs_in.indptr) > 0, False)  # the last one answers for -1
+    open_ = np.flatnonzero(~known[connection] & (uses["runtime_source"] != "invoker").fillna(True).to_numpy(bool))
+    return np.bincount(codes.flows.codes(pair(uses.iloc[open_], "flow_id")), minlength=len(codes.flows))
 
 
 @once_per_tenant

@@ -168,7 +168,7 @@ def rows_of(found: Reach, rows: np.ndarray) -> Reach:
     """Some rows of a reach, ascending."""
     place = np.full(len(found.place), -1, np.int32)
     place[found.principals[rows]] = np.arange(len(rows), dtype=np.int32)
-    return Reach(found.principals[rows], found.ways[rows], found.levels[rows], place)
+    return Reach(found.principals[rows], found.ways[rows], place, found.levels[rows])
 
 
 def granted_levels(tenant: Tenant, found: Reach) -> Matrix:

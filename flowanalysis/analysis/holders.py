@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.analysis.execution import connection_accounts
+from flowanalysis.analysis.execution import connection_accounts, declared
 from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import chain, in_words, labels, verb
 from flowanalysis.analysis.reach import covered, editors, kept, level_names
@@ -183,7 +183,7 @@ def unused_connections(tenant: Tenant) -> pd.DataFrame:
     rows[["display_name", "status", "created_at"]] = tenant.connections[["display_name", "status", "created_at"]]
     place = codes.connections.codes(pair(rows, "connection_id"))
     used = np.zeros(len(codes.connections) + 1, bool)
-    used[codes.connections.codes(pair(tenant.flow_connections, "connection_id"))] = True
+    used[declared(tenant)] = True
     used[codes.uses.indices] = True
     free = ~used[place] & tenant.has("connections", "flow_connections")
     rows, place = rows[free].reset_index(drop=True), place[free]

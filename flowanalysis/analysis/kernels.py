@@ -22,7 +22,8 @@ from flowanalysis.matrices import Matrix, row_sums, starts, trusted
 
 ENOUGH = 3_000_000  # entries to walk from which starting a compiled loop (half a second) pays
 ROOM = 16_000_000  # entries of a result written at a time
-FULL = 62  # columns in a word: bits of a whole number that stays positive
+COLUMNS = 31  # in a word: twice as many bits of a whole number that stays positive
+LEVEL = np.arange(5)
 # Place of the only bit of a number below 2^32: a product that no two of them begin alike (de Bruijn).
 BRUIJN = 0x077CB531
 BIT = np.zeros(32, np.int64)
@@ -226,37 +227,41 @@ def along(
 
 
 def words(matrix: Matrix, weight: np.ndarray, least: int) -> tuple[np.ndarray, ...]:
-    """Rows as words of bits: where each begins, number of each word, its columns, those of a level; weight of a bit.
+    """Rows as words of bits: where each row begins, number of each word, its bits; what a column of a word weighs.
 
-    Columns take their places as they are first met, so that what is held together shares words; the columns of a word
-    weigh the same.
+    The lower bits of a word are columns, the upper ones the same columns where the level is at least this. Columns
+    take their places as they are first met, so that what is held together shares words; those of a word weigh the same.
     """
     kind, known = factorize(weight)
-    place = np.full(matrix.shape[1], -1, np.int64)
-    count = compiled(placed)(matrix.indices, kind, np.full(len(known), FULL), place)
+    place = np.full(matrix.shape[1], -1, np.int32)
+    count = compiled(placed)(matrix.indices, kind, np.full(len(known), COLUMNS, np.int32), place)
     heavy = np.zeros(count)
-    heavy[place[place >= 0] >> 6] = weight[place >= 0]
-    loop = compiled(packed)
+    heavy[place[place >= 0] >> 5] = weight[place >= 0]
+    loop, sign = compiled(packed), np.where(least <= LEVEL, 1 | 1 << COLUMNS, 1)
 
     def some(rows: slice) -> tuple[np.ndarray, ...]:
         bounds = matrix.indptr[rows.start : rows.stop + 1]
-        # Memory that is never written to is never taken.
-        found, size = np.empty((3, int(bounds[-1] - bounds[0])), np.int64), np.empty(len(bounds) - 1, np.int64)
-        end = loop(bounds, matrix.indices, matrix.data, place, least, np.zeros((2, count), np.int64), found, size)
-        return found[0, :end].astype(np.int32), found[1, :end], found[2, :end], size
+        room = int(bounds[-1] - bounds[0]) + 1
+        word, bits, size = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(len(bounds) - 1, np.int64)
+        line = np.zeros(count, np.int64)
+        end = loop(bounds, matrix.indices, matrix.data, place, sign, line, word, bits, size)
+        return word[:end], bits[:end], size  # memory that is never written to is never taken
 
     found = spread(np.diff(matrix.indptr), some, most=ROOM)
-    word, any_, high, size = (np.concatenate(part) for part in zip(*found, strict=True))
-    return starts(size), word, any_, high, heavy
+    word, bits, size = (np.concatenate(part) for part in zip(*found, strict=True))
+    return starts(size), word, bits, heavy
 
 
 def placed(column: np.ndarray, kind: np.ndarray, free: np.ndarray, place: np.ndarray) -> int:
-    """Give each column a word (from the seventh bit on) and a bit as it is met; answers how many words there are."""
+    """Give each column the next bit of a word of its kind as it is met: 32 times the word's number, and the bit.
+
+    Answers how many words there are; ``free`` is the next place of each kind, at first none.
+    """
     count = 0
     for at in column:
         if place[at] < 0:
-            if free[kind[at]] & 63 == FULL:
-                free[kind[at]] = count << 6
+            if free[kind[at]] & 31 == 31:
+                free[kind[at]] = count << 5
                 count += 1
             place[at] = free[kind[at]]
             free[kind[at]] += 1
@@ -268,27 +273,27 @@ def packed(
     column: np.ndarray,
     level: np.ndarray,
     place: np.ndarray,
-    least: int,
+    sign: np.ndarray,
     line: np.ndarray,
-    found: np.ndarray,
+    word: np.ndarray,
+    bits: np.ndarray,
     size: np.ndarray,
 ) -> int:
-    """Rows one after the other: number of each word in which a row has columns, these, and those of a level."""
+    """Rows one after the other: number and bits of each word in which the row has columns.
+
+    Every word is written down, but only a new one moves the end on: no branch, for none could be foretold.
+    """
     end = 0
     for row in range(len(size)):
         before = end
         for at in range(bounds[row], bounds[row + 1]):
-            word, bit = place[column[at]] >> 6, 1 << (place[column[at]] & 63)
-            if line[0, word] == 0:
-                found[0, end] = word
-                end += 1
-            line[0, word] |= bit
-            if level[at] >= least:
-                line[1, word] |= bit
+            spot = place[column[at]]
+            word[end] = spot >> 5
+            end += line[spot >> 5] == 0
+            line[spot >> 5] |= sign[level[at]] << (spot & 31)
         for at in range(before, end):
-            word = found[0, at]
-            found[1, at], found[2, at] = line[0, word], line[1, word]
-            line[0, word] = line[1, word] = 0
+            bits[at] = line[word[at]]
+            line[word[at]] = 0
         size[row] = end - before
     return end
 
@@ -298,35 +303,33 @@ def union(
     members: np.ndarray,
     begin: np.ndarray,
     word: np.ndarray,
-    any_: np.ndarray,
-    high: np.ndarray,
+    bits: np.ndarray,
     heavy: np.ndarray,
     counts: np.ndarray,
     weights: np.ndarray,
 ) -> None:
-    """Sets of rows: the columns that some row has, those that some row has at a level, and the weight of all."""
-    line, met = np.zeros((2, len(heavy)), np.int64), np.empty(len(heavy), np.int64)
+    """Sets of rows: the columns that some row has, those that some row has at the level, and the weight of all."""
+    line, met = np.zeros(len(heavy), np.int64), np.empty(len(heavy) + 1, np.int32)
     for set_ in range(len(weights)):
-        some = 0
+        some = columns = levels = 0
         for member in members[bounds[set_] : bounds[set_ + 1]]:
             for place in range(begin[member], begin[member + 1]):
                 at = word[place]
-                if line[0, at] == 0:
-                    met[some] = at
-                    some += 1
-                line[0, at] |= any_[place]
-                line[1, at] |= high[place]
+                met[some] = at
+                some += line[at] == 0
+                line[at] |= bits[place]
         for at in met[:some]:
-            columns, left, levels = 0, line[0, at], line[1, at]
+            left, high, one = line[at] & 0x7FFFFFFF, line[at] >> 31, 0
             while left:
                 left &= left - 1
-                columns += 1
-            counts[0, set_] += columns
-            weights[set_] += columns * heavy[at]
-            while levels:
-                levels &= levels - 1
-                counts[1, set_] += 1
-            line[0, at] = line[1, at] = 0
+                one += 1
+            while high:
+                high &= high - 1
+                levels += 1
+            columns += one
+            weights[set_] += one * heavy[at]
+            line[at] = 0
+        counts[0, set_], counts[1, set_] = columns, levels
 
 
 def near(

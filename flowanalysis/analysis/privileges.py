@@ -25,7 +25,7 @@ import pandas as pd
 from flowanalysis import reference
 from flowanalysis.analysis.access import held_by
 from flowanalysis.analysis.paths import chain, in_words, labels
-from flowanalysis.analysis.reach import Reach, accounts, covered, kept, main_reach, reach, who
+from flowanalysis.analysis.reach import Ways, accounts, covered, kept, main_reach, ways, who
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
@@ -73,7 +73,8 @@ def privileges(
     """
     found = _subjects(tenant, identities, everyone=everyone)
     rows = pd.concat([_role_rows(tenant, found), _permission_rows(tenant, found)], ignore_index=True)
-    counts = pd.Series(np.diff(tenant.codes.runs_as.T.tocsr().indptr))
+    runs_as = tenant.codes.runs_as
+    counts = pd.Series(np.bincount(runs_as.indices, minlength=runs_as.shape[1]))
     rows["flows"] = counts.reindex(rows["account"]).astype(COUNT).array
     rows["path"] = pd.array([_sentence(tenant, row) for row in rows.itertuples(index=False)], dtype=TEXT)
     rows["account_id"] = tenant.codes.principals.text(rows["account"])
@@ -83,14 +84,14 @@ def privileges(
     return covered(rows[COLUMNS], tenant, TABLES)
 
 
-def _subjects(tenant: Tenant, identities: str | Iterable[str] | None, *, everyone: bool) -> Reach:
+def _subjects(tenant: Tenant, identities: str | Iterable[str] | None, *, everyone: bool) -> Ways:
     codes = tenant.codes
     if everyone:
-        return reach(codes, np.arange(len(codes.principals)))
-    return reach(codes, accounts(codes) if identities is None else who(tenant, identities))
+        return ways(codes, np.arange(len(codes.principals)))
+    return ways(codes, accounts(codes) if identities is None else who(tenant, identities))
 
 
-def account_tiers(tenant: Tenant, *, of: Reach | None = None) -> pd.DataFrame:
+def account_tiers(tenant: Tenant, *, of: Ways | None = None) -> pd.DataFrame:
     """The highest tier of each identity that matters.
 
     Returns
@@ -115,7 +116,7 @@ def main_tiers(tenant: Tenant) -> pd.DataFrame:
     return account_tiers(tenant)
 
 
-def _role_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:
+def _role_rows(tenant: Tenant, found: Ways) -> pd.DataFrame:
     rows = rated_roles(tenant)
     return _of_accounts(tenant, found, rows, "principal_id")
 
@@ -161,7 +162,7 @@ def _definition_flags(tenant: Tenant, rows: pd.DataFrame) -> pd.Series:
     return rows["role_id"].map(flags).astype(FLAG)
 
 
-def _permission_rows(tenant: Tenant, found: Reach) -> pd.DataFrame:
+def _permission_rows(tenant: Tenant, found: Ways) -> pd.DataFrame:
     return _of_accounts(tenant, found, rated_permissions(tenant), "principal_id")
 
 
@@ -211,7 +212,7 @@ def _permission_reason(known: pd.DataFrame) -> pd.api.extensions.ExtensionArray:
     return pd.array(way.fillna(known["risk"].replace("", pd.NA)), dtype=TEXT)
 
 
-def _of_accounts(tenant: Tenant, found: Reach, rows: pd.DataFrame, holder: str) -> pd.DataFrame:
+def _of_accounts(tenant: Tenant, found: Ways, rows: pd.DataFrame, holder: str) -> pd.DataFrame:
     """Rows for every account that holds them, directly or through groups."""
     row, at = held_by(tenant, found, rows[holder])
     result = rows.iloc[at].reset_index(drop=True).drop(columns=holder)

@@ -47,8 +47,8 @@ def at_hand(work: Callable[[Tenant], Answer], tenant: Tenant) -> Answer | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Reach:
-    """Effective levels of some principals.
+class Ways:
+    """Over whom some principals come to rights.
 
     Attributes
     ----------
@@ -56,30 +56,45 @@ class Reach:
         Codes of the principals, ascending: row i of the matrices is ``principals[i]``.
     ways : matrix, rows x principals
         The principal itself and every group it is in, at any depth.
-    levels : matrix, rows x resources
-        Highest level over all ways: read 1 to full 4.
     place : ndarray of int, one for each principal
         Row of a principal; -1 when it has none.
     """
 
     principals: np.ndarray
     ways: Matrix
-    levels: Matrix
     place: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Reach(Ways):
+    """Effective levels of some principals.
+
+    Attributes
+    ----------
+    levels : matrix, rows x resources
+        Highest level over all ways: read 1 to full 4.
+    """
+
+    levels: Matrix
+
+
+def ways(codes: Codes, principals: np.ndarray) -> Ways:
+    """Principals and the groups they are in, through groups in groups."""
+    principals = np.unique(principals[principals >= 0])
+    shape = (len(principals), len(codes.principals))
+    begin = matrices.relation(np.arange(shape[0], dtype=np.int32), principals, 1, shape)
+    place = np.full(shape[1], -1, np.int32)
+    place[principals] = np.arange(shape[0], dtype=np.int32)
+    onward = kernels.reached if kernels.worth(begin.nnz + codes.member.nnz) else matrices.reached
+    return Ways(principals, onward(begin, codes.member), place)
 
 
 def reach(codes: Codes, principals: np.ndarray) -> Reach:
     """Effective levels of principals, through groups in groups and containers of resources."""
-    principals = np.unique(principals[principals >= 0])
-    shape = (len(principals), len(codes.principals))
-    begin = matrices.relation(np.arange(shape[0], dtype=np.int32), principals, 1, shape)
-    onward = kernels.reached if kernels.worth(begin.nnz + codes.member.nnz) else matrices.reached
-    ways = onward(begin, codes.member)
-    place = np.full(shape[1], -1, np.int32)
-    place[principals] = np.arange(shape[0], dtype=np.int32)
-    work = np.diff(codes.granted.indptr)[ways.indices].sum()
+    found = ways(codes, principals)
+    work = np.diff(codes.granted.indptr)[found.ways.indices].sum()
     strongest = kernels.strongest if kernels.worth(work) else matrices.strongest
-    return Reach(principals, ways, strongest(ways, codes.granted), place)
+    return Reach(found.principals, found.ways, found.place, strongest(found.ways, codes.granted))
 
 
 def accounts(codes: Codes) -> np.ndarray:
