@@ -18,7 +18,7 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import collection, files, keys, lines, settle, sharepoint, variables
+from flowanalysis.sources import bunches, collection, files, keys, lines, settle, sharepoint, variables
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, bundled, cut, merge
@@ -44,7 +44,6 @@ MODULES = (
     "graph",
     "loose",
 )
-SITES = "export the sites too (GET https://graph.microsoft.com/v1.0/sites?search=*)"
 SHAPES = (
     "Microsoft Graph answers (users, deleted users, groups, members, roles, service principals, grants, licences, "
     "sites, drives, permissions of sites and files)",
@@ -118,7 +117,7 @@ class Harvest:
         frames["conflicts"] = pd.concat(told, ignore_index=True) if told else schema.empty("conflicts")
         log = collection.one_line_each(log, self.lists)
         _tell_cut(log, cut(frames["conflicts"]))
-        _tell_unplaced(log, frames)
+        sharepoint.tell_unplaced(log, frames)
         frames["collection_log"] = schema.frame("collection_log", log)
         frames["rejected"] = schema.frame("rejected", self.rejected)
         return frames
@@ -191,8 +190,11 @@ def _opened(found: list[tuple[Path, str]], values: variables.Variables, *, progr
     harvest, work = Harvest(), _Work()
     large = files.threshold(path for path, _ in found)
     with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
+        bunched = {f: b for b in bunches.bunches(found, Path(folder)) for f in b.files}
         for path, name in _bar(found, progress):
             harvest.written = max(harvest.written or 0.0, path.stat().st_mtime)
+            if _in_bunch(harvest, (path, name), bunched, work):
+                continue
             document: Document | InputError | None = None
             for document in files.documents(path, name=name, workspace=Path(folder), large=large):
                 if isinstance(document, InputError):
@@ -210,6 +212,24 @@ def _opened(found: list[tuple[Path, str]], values: variables.Variables, *, progr
                 _doubt(harvest, name.removesuffix(path.name) + file, what)
     harvest.parts = bundled(harvest.parts)
     return harvest
+
+
+def _in_bunch(harvest: Harvest, file: bunches.File, bunched: dict[bunches.File, bunches.Bunch], work: _Work) -> bool:
+    """True for a page that was read with others; the first of them brings all in."""
+    bunch = bunched.get(file)
+    if bunch is None:
+        return False
+    if file == bunch.files[0]:
+        shape = next(filter(None, (r.recognise(bunch.document) for r in readers())), None)
+        results = bunches.read(bunch) if shape else None
+        if results is None:
+            for other in bunch.files:
+                del bunched[other]
+            return False
+        harvest.shapes.update(dict.fromkeys((name for _, name in bunch.files), str(shape)))
+        for batch in results:
+            _add(harvest, bunch.document, batch, work, cut=False)
+    return True
 
 
 def _doubt(harvest: Harvest, name: str, what: str) -> None:
@@ -353,15 +373,6 @@ def _close_chains(harvest: Harvest, chains: Mapping[int, Mapping[str, bool]]) ->
         else:
             said = "a link to a further page was left over: the export is not complete"
             entry["message"] = "; ".join(filter(None, (said, entry["message"])))
-
-
-def _tell_unplaced(log: list[dict[str, Any]], frames: Mapping[str, pd.DataFrame]) -> None:
-    """Every file of rights says how many sites nobody told the address of."""
-    number = sharepoint.unplaced(frames["grants"]) if "grants" in frames else 0
-    said = f"the addresses of {number:,} sites are not known, so their rights stand under the sites' ids: {SITES}"
-    for entry in log if number else ():
-        if entry["table"] == "grants" and not entry["source"].startswith("own"):
-            entry["message"] = "; ".join(filter(None, (entry["message"], said)))
 
 
 def _tell_cut(log: list[dict[str, Any]], said: dict[str, str]) -> None:

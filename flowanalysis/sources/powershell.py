@@ -64,7 +64,8 @@ def _kind(document: Document) -> tuple[str, str] | None:
     for kind, needed, cmdlet in SHAPES:
         if needed <= found:
             return kind, cmdlet
-    spelled = {k for r in records(document, first=5) for k in r} if document.sheet is None else set(document.sheet.columns)
+    sheet = document.sheet
+    spelled = {k for r in records(document, first=5) for k in r} if sheet is None else set(sheet.columns)
     if {"Id", "UserPrincipalName"} <= spelled:
         return "user", "Get-MgUser"
     if {"Id", "GroupTypes", "DisplayName"} <= spelled:

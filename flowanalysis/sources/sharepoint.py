@@ -14,7 +14,7 @@ import base64
 import binascii
 import re
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -49,6 +49,7 @@ EVERYBODY = {"anyone", "anonymous", "organization"}
 """Scopes of links that anybody, or anybody in the tenant, may use."""
 PREFIX = "sharepoint:"
 DEFAULT = "(default library)"
+SITES = "export the sites too (GET https://graph.microsoft.com/v1.0/sites?search=*)"
 CALL = re.compile(r"(\w+)\('([^']*)'\)")
 BY_PATH = re.compile(r"sites/([^/:]+):/(.+?)/?(?::|$)")
 IN_DRIVE = re.compile(r"root:/(.+?)(?::/permissions|:?$)")
@@ -289,7 +290,11 @@ def _renamed(keys: pd.Series, known: Mapping[str, str]) -> pd.Series:
     return keys.mask(mine, keys.map(names).astype(TEXT))
 
 
-def unplaced(grants: pd.DataFrame) -> int:
-    """Number of sites whose address nobody told."""
-    keys = grants["resource_id"]
-    return len({key.partition("|")[0] for key in keys[_by_id(keys)].unique()})
+def tell_unplaced(log: Iterable[dict[str, Any]], frames: Mapping[str, pd.DataFrame]) -> None:
+    """Lines of the log about rights of Graph and Data Connect say how many sites nobody told the address of."""
+    keys = frames.get("grants", schema.empty("grants"))["resource_id"]
+    number = len({key.partition("|")[0] for key in keys[_by_id(keys)].unique()})
+    said = f"the addresses of {number:,} sites are not known, so their rights stand under the sites' ids: {SITES}"
+    for entry in log if number else ():
+        if entry["table"] == "grants" and not entry["source"].startswith("own"):
+            entry["message"] = "; ".join(filter(None, (entry["message"], said)))
