@@ -25,7 +25,9 @@ from flowanalysis.sources.pages import CHILDREN, Page, pages
 from flowanalysis.sources.values import moment
 
 LONGEST = 64 * 2**20
-"""Bytes of one line or page at most."""
+"""Bytes of one page at most."""
+LINE = 2**20
+"""Bytes of one row in a line of its own; the database keeps room for some of this size, which costs time."""
 NAMED = 50_000
 """Collections in one file of which each has a name of its own."""
 ERRORS = """
@@ -135,10 +137,12 @@ def _source(found: Plan, path: Path) -> str:
         },
         "children": {"groupId": "VARCHAR", **dict.fromkeys(CHILDREN, f"{row}[]")},
     }[found.form]
-    longest = path.stat().st_size + 1 if found.layout == "unstructured" else 0
+    longest = LINE if found.form == "rows" and found.layout == "newline_delimited" else LONGEST
+    if found.layout == "unstructured":
+        longest = max(longest, path.stat().st_size + 1)
     return (
         f"read_json({bulksql.quoted(str(path))}, format = '{found.layout}', "
-        f"columns = {bulksql.declared(columns)}, maximum_object_size = {max(LONGEST, longest)})"
+        f"columns = {bulksql.declared(columns)}, maximum_object_size = {longest})"
     )
 
 

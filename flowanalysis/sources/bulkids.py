@@ -1,33 +1,93 @@
-"""Ids out of the database as the house writes them: folded all at once, and only where any of them needs it.
+"""Columns of text out of the database as the house keeps them: repeated words once, ids folded.
 
-Nearly always they are lower case already, which their bytes tell far faster than the database makes them so.
+What repeats becomes an Arrow dictionary at once, one for the whole column: its few words are folded, and the strings
+of the rows are let go. Other ids are nearly always lower case already, which their bytes tell far faster than the
+database makes them so.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis.sources.bulksql import fold
 
 # Columns in which statements leave ids as the export writes them.
 IDS = {"identity_id", "manager_id", "group_id", "member_id", "environment_id", "flow_id", "creator_id", "connection_id"}
 IDS |= {"connector_id", "created_by_id", "created_by_tenant_id", "principal_id", "via"}
+# Ids that repeat, though seldom within a thousand rows.
+REPEATED = {"principal_id", "resource_id"}
+GLANCES, GLANCE = 4, 250
+"""Stretches of a column, and rows of each, that tell whether its words repeat."""
+STRETCH = 2**20
+"""Bytes that are looked at together: they stay near the processor."""
 
 
 def folded(database: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
-    """The rows with the ids of the columns `IDS` trimmed and in lower case; text must have large offsets."""
-    for place, name in enumerate(rows.column_names):
-        if name in IDS and not all(_is_folded(chunk) for chunk in rows[name].chunks):
-            database.register("ids", pa.table({"id": rows[name]}))
-            ids = database.sql(f"select {fold('id')} as id from ids").to_arrow_table()["id"]
-            rows = rows.set_column(place, name, ids)
-    return rows
+    """The rows with repeated words once, and the ids of the columns `IDS` trimmed and in lower case.
+
+    Text must have large offsets.
+    """
+    names = rows.column_names
+    with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
+        columns = dict(zip(names, pool.map(_kept, rows.columns, names), strict=True))
+    for name in names:
+        if name in IDS and not _is_folded(columns[name]):
+            columns[name] = _folded(database, columns[name])
+    return pa.table(columns)
 
 
-def _is_folded(ids: pa.Array) -> bool:
+def _kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.DictionaryArray:
+    """The column as a dictionary where its words repeat."""
+    if pa.types.is_dictionary(column.type):
+        return _whole(column)
+    if not pa.types.is_large_string(column.type) or not (name in REPEATED or _repeats(column)):
+        return column
+    return encoded(column)
+
+
+def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """A column of large text as one dictionary."""
+    return _whole(column.dictionary_encode())
+
+
+def _whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """One dictionary out of chunks of which each knows the words of those before it."""
+    if not column.num_chunks:
+        return pa.array([], column.type)
+    places = pa.chunked_array([chunk.indices for chunk in column.chunks]).combine_chunks()
+    words = column.chunk(column.num_chunks - 1).dictionary
+    return pa.DictionaryArray.from_arrays(places.cast(pa.int32()), words.cast(pa.large_string()))
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether words repeat, as far as some stretches of the column tell."""
+    starts = np.linspace(0, max(0, len(column) - GLANCE), GLANCES).astype(int)
+    seen = pa.chunked_array([c for s in starts.tolist() for c in column.slice(s, GLANCE).chunks], column.type)
+    return 2 * pc.count_distinct(seen, mode="only_valid").as_py() <= len(seen) - seen.null_count
+
+
+def _folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.DictionaryArray) -> pa.ChunkedArray:
+    words = ids.dictionary if isinstance(ids, pa.DictionaryArray) else ids
+    database.register("ids", pa.table({"id": words}))
+    made = database.sql(f"select {fold('id')} as id from ids").to_arrow_table()["id"]
+    if words is ids:
+        return made
+    told = encoded(made)
+    return pa.DictionaryArray.from_arrays(told.indices.take(ids.indices), told.dictionary)
+
+
+def _is_folded(ids: pa.ChunkedArray | pa.DictionaryArray) -> bool:
     """True when no letter of any id is a capital, a blank, a bracket or of another alphabet, and no id is empty."""
+    texts = [ids.dictionary] if isinstance(ids, pa.DictionaryArray) else ids.chunks
+    return all(map(_is_plain, texts))
+
+
+def _is_plain(ids: pa.Array) -> bool:
     if not pa.types.is_large_string(ids.type):
         return len(ids) == ids.null_count
     _, offsets, data = ids.buffers()
@@ -37,5 +97,9 @@ def _is_folded(ids: pa.Array) -> bool:
     if data is None or ends[0] == ends[-1]:
         return True
     letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
+    return all(map(_are_small, (letters[n : n + STRETCH] for n in range(0, len(letters), STRETCH))))
+
+
+def _are_small(letters: np.ndarray) -> bool:
     capital = letters - np.uint8(ord("A")) < 26
     return bool(letters.min() > ord(" ") and letters.max() < ord("{") and not capital.any())

@@ -6,17 +6,20 @@ and what is set aside are the same either way.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-import pandas as pd
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
 from flowanalysis.sources import own, records, sheets
 from flowanalysis.sources.base import Batch, Document, Reject
-from flowanalysis.sources.bulkids import folded
+from flowanalysis.sources.bulkids import encoded, folded
 from flowanalysis.sources.bulksql import declared, end, fold, quoted, time
+from flowanalysis.sources.merge import joined
 from flowanalysis.sources.values import tidy
 
 UNUSUAL = 0.01
@@ -42,29 +45,39 @@ KINDS = frozenset(
     ]
 )
 # Anything else is left to the reader: blanks, dashes for nothing, resources without kind, strange levels and times.
-# The database compares the ends of a text far faster than it trims.
-USUAL = f"""
-    length(who) > 2 and left(who, 1) > ' ' and right(who, 1) > ' '
-    and level in ({", ".join(map(quoted, sorted(own.LEVELS)))})
-    and resource_kind in ({{kinds}}) and right(resource, 1) not in ('/', '=', ' ')
-    and not contains(resource, '= ')
-    and (via is null or (length(via) > 2 and left(via, 1) > ' ' and right(via, 1) > ' '))
-    and (connector is null or length(connector) > 2) and (who_kind is null or length(who_kind) > 2)
-    and sensitivity is null and name is null
-    and (since is null or regexp_matches(since, '^[0-9]{{{{4}}}}-[0-9]{{{{2}}}}-[0-9]{{{{2}}}}'))
-"""
-GRANTS = f"""
-select who as principal_id,
-    case when who_kind is not null then {fold("who_kind")}
-        when length(who) = 8 and lower(who) = 'everyone' then 'everyone' else 'unknown' end as principal_kind,
-    lower(substr(resource, length(resource_kind) + 2)) as resource_id, resource_kind,
-    {end("connector")} as connector_id, level, coalesce(via, 'direct') as via, {time("since")} as granted_at, usual
-from judged
-"""
+# Each rule is about one column, so it is asked once for each of its words.
+USUAL = {
+    "who": "coalesce(length(who) > 2 and left(who, 1) > ' ' and right(who, 1) > ' ', false)",
+    "level": f"coalesce(level in ({', '.join(map(quoted, sorted(own.LEVELS)))}), false)",
+    "resource": """coalesce(split_part(resource, '=', 1) in ({kinds}) and right(resource, 1) not in ('/', '=', ' ')
+        and not contains(resource, '= '), false)""",
+    "via": "via is null or (length(via) > 2 and left(via, 1) > ' ' and right(via, 1) > ' ')",
+    "connector": "connector is null or length(connector) > 2",
+    "who_kind": "who_kind is null or length(who_kind) > 2",
+    "sensitivity": "sensitivity is null",
+    "name": "name is null",
+    "since": "since is null or regexp_matches(since, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')",
+}
+# What becomes of the words of each column.
+GRANTS = {
+    "who": {
+        "principal_id": "who",
+        "principal_kind": "case when length(who) = 8 and lower(who) = 'everyone' then 'everyone' else 'unknown' end",
+    },
+    "who_kind": {"told_kind": fold("who_kind")},
+    "resource": {
+        "resource_id": "lower(substr(resource, length(split_part(resource, '=', 1)) + 2))",
+        "resource_kind": "split_part(resource, '=', 1)",
+    },
+    "connector": {"connector_id": end("connector")},
+    "level": {"level": "level"},
+    "via": {"via": "coalesce(via, 'direct')"},
+    "since": {"granted_at": time("since")},
+}
 RESOURCES = """
 select distinct resource_id, resource_kind as kind,
     case when resource_kind = 'sharepoint_list' then split_part(resource_id, '|', 1) end as parent_id
-from grants order by all
+from resources order by all
 """
 
 
@@ -94,22 +107,16 @@ def _rights(database: duckdb.DuckDBPyConnection, document: Document, header: lis
     kinds = KINDS | {
         own.resource(row["resource"])[0] for row in map(records.folded, records.records(document)) if "resource" in row
     }
-    usual = USUAL.format(kinds=", ".join(map(quoted, sorted(kinds))))
-    kind = "split_part(resource, '=', 1) as resource_kind"
-    database.execute(
-        f"create temp view judged as select *, coalesce({usual}, false) as usual from ("
-        f"select *, {kind} from (select {_cells(header)} from {_source(document.path, header)}))"
-    )
-    grants = database.sql(GRANTS).to_arrow_table()
-    rows = len(grants)
-    unusual = rows - pc.sum(grants["usual"]).as_py()
-    if unusual > max(1_000, rows * UNUSUAL):
+    told = ", ".join(map(quoted, sorted(kinds)))
+    cells = database.sql(f"select {_cells(header)} from {_source(document.path, header)}").to_arrow_table()
+    columns = {c: _words(database, c, encoded(cells[c]), told) for c in COLUMNS}
+    del cells
+    usual = np.logical_and.reduce([c.row("usual") for c in columns.values()])
+    if (unusual := len(usual) - np.count_nonzero(usual)) > max(1_000, len(usual) * UNUSUAL):
         return None
-    grants = folded(database, (grants.filter(grants["usual"]) if unusual else grants).drop_columns("usual"))
-    database.register("grants", grants)
-    made = {"grants": grants, "resources": database.sql(RESOURCES).to_arrow_table()}
+    made = {"grants": _grants(database, columns, usual), "resources": _resources(database, columns["resource"], usual)}
     quick = {table: schema.frame(table, found) for table, found in made.items()}
-    odd = _odd(database) if unusual else []
+    odd = _odd(columns, usual) if unusual else []
     out: list[Batch | Reject] = []
     for result in own.judged(odd, rights=True):
         if isinstance(result, Reject):
@@ -117,7 +124,7 @@ def _rights(database: duckdb.DuckDBPyConnection, document: Document, header: lis
         else:
             frame, cells = tidy(result.table, list(result.rows))
             out += [Reject(result.table, f"row {odd[c.number][0]}, {c.column}", c.reason) for c in cells]
-            quick[result.table] = pd.concat([quick[result.table], frame], ignore_index=True)
+            quick[result.table] = joined([quick[result.table], frame])
     return [Batch(f"{own.SOURCE} rights", table, frame) for table, frame in quick.items()] + out
 
 
@@ -136,10 +143,52 @@ def _cells(header: list[str]) -> str:
     return ", ".join(f'"{c}"' if c in header else f"null::varchar as {c}" for c in COLUMNS)
 
 
-def _odd(database: duckdb.DuckDBPyConnection) -> list[tuple[int, dict[str, str]]]:
+@dataclass(frozen=True)
+class _Words:
+    """A column: its distinct cells, NULL the last of them, what they become, and the place of each row's cell."""
+
+    cells: pa.Array
+    made: pa.Table
+    places: np.ndarray
+
+    def row(self, name: str) -> np.ndarray:
+        """A flag or time of every row."""
+        return self.made[name].to_numpy()[self.places]
+
+    def text(self, name: str, rows: np.ndarray) -> pa.DictionaryArray:
+        """Text of some rows, as a dictionary."""
+        told = encoded(self.made[name])
+        return pa.DictionaryArray.from_arrays(told.indices.take(pa.array(self.places[rows])), told.dictionary)
+
+
+def _words(database: duckdb.DuckDBPyConnection, column: str, cells: pa.DictionaryArray, kinds: str) -> _Words:
+    words = pa.concat_arrays([cells.dictionary, pa.nulls(1, pa.large_string())])
+    database.register("words", pa.table({column: words}))
+    made = {"usual": USUAL[column].format(kinds=kinds), **GRANTS.get(column, {})}
+    found = database.sql(f"select {', '.join(f'{sql} as {name}' for name, sql in made.items())} from words")
+    return _Words(words, found.to_arrow_table(), cells.indices.fill_null(len(words) - 1).to_numpy())
+
+
+def _grants(database: duckdb.DuckDBPyConnection, columns: dict[str, _Words], usual: np.ndarray) -> pa.Table:
+    rows = np.flatnonzero(usual)
+    texts = {n: columns[c].text(n, rows) for c, made in GRANTS.items() for n in made if n != "granted_at"}
+    told = texts.pop("told_kind")
+    if told.null_count < len(told):
+        kinds = [k.cast(pa.large_string()) for k in (told, texts["principal_kind"])]
+        texts["principal_kind"] = pc.coalesce(*kinds).dictionary_encode()
+    times = columns["since"].made["granted_at"].take(pa.array(columns["since"].places[rows]))
+    return folded(database, pa.table({**texts, "granted_at": times}))
+
+
+def _resources(database: duckdb.DuckDBPyConnection, column: _Words, usual: np.ndarray) -> pa.Table:
+    used = np.bincount(column.places[usual], minlength=len(column.cells)) > 0
+    database.register("resources", column.made.filter(pa.array(used)))
+    return database.sql(RESOURCES).to_arrow_table()
+
+
+def _odd(columns: dict[str, _Words], usual: np.ndarray) -> list[tuple[int, dict[str, str]]]:
     """Lines for the reader itself, each with its number; the header is line 1."""
-    found = database.execute(
-        f"select number, {', '.join(COLUMNS)} from (select row_number() over () + 1 as number, * from judged) "
-        "where not usual order by number"
-    ).fetchall()
-    return [(n, {c: v for c, v in zip(COLUMNS, cells, strict=False) if records.filled(v)}) for n, *cells in found]
+    rows = np.flatnonzero(~usual)
+    cells = [c.cells.take(pa.array(c.places[rows])).to_pylist() for c in columns.values()]
+    told = ({c: v for c, v in zip(columns, row, strict=True) if records.filled(v)} for row in zip(*cells, strict=True))
+    return list(zip((rows + 2).tolist(), told, strict=True))

@@ -93,7 +93,7 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
     Merged
         `frame` in the order in which keys were first met.
     """
-    both = _joined([p.frame for p in parts])
+    both = joined([p.frame for p in parts])
     parts, sizes = _pieces(parts)
     part_of = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
     given = np.bincount(part_of, minlength=len(parts))
@@ -162,16 +162,16 @@ def _bundle(run: Sequence[Part]) -> Part:
     return replace(run[0], frame=own, span=None, pieces=pieces)
 
 
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """All rows in one frame; a column of which most rows share words shares them throughout."""
     if len(frames) == 1:
         return frames[0]
-    columns = {}
-    for column, dtype in frames[0].dtypes.items():
+    columns, rows = {}, sum(map(len, frames))
+    for column in frames[0].columns:
         arrays = [frame[column].array for frame in frames if len(frame)] or [frames[0][column].array]
-        if dtype == schema.TEXT and 2 * sum(len(a) for a in arrays if isinstance(a, CompactText)) > sum(map(len, arrays)):
+        if 2 * sum(len(a) for a in arrays if isinstance(a, CompactText)) > rows:
             arrays = [a if isinstance(a, CompactText) else compact(schema.encoded(a)) for a in arrays]
-        columns[column] = arrays[0]._concat_same_type(arrays)
+        columns[column] = pd.concat([pd.Series(a, copy=False) for a in arrays], ignore_index=True).array
     return pd.DataFrame(columns, copy=False)
 
 

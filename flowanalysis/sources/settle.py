@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
+from flowanalysis.schema.compact import CompactText
 from flowanalysis.sources import sharepoint, variables
 from flowanalysis.sources.merge import Merged, Part, codes
 from flowanalysis.sources.values import UNTOLD, among
@@ -23,7 +24,7 @@ Frames = dict[str, pd.DataFrame]
 SYSTEM_NAMES = {"SYSTEM", "INTEGRATION", "# Dynamics365", "MICROSOFT"}
 SYSTEM_IDS = {"system", "00000000-0000-0000-0000-000000000000"}
 NAMED = ["identity_id", "status"]
-STATUS = ["unknown", "purged_or_foreign", "absent", "active", "disabled", "deleted"]
+STATUS = ["unknown", "purged_or_foreign", "absent", "active", "disabled", "deleted", "system"]
 PLACE = ["environment_id", "flow_id"]
 PERSON_KINDS = {"User": "user", "ServicePrincipal": "service_principal", "Tenant": "tenant"}
 # Where principals stand in other tables: table, column of the id, and the column or the word that tells their kind.
@@ -68,7 +69,6 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
     """
     frames = {name: m.frame for name, m in merged.items()}
     listed = merged["identities"].listed if "identities" in merged else np.zeros(0, dtype=bool)
-    directory = pd.Index(frames["identities"]["identity_id"][listed]) if "identities" in frames else pd.Index([])
     for step in (
         _dataverse_users,
         _owners,
@@ -79,7 +79,7 @@ def settled(merged: Mapping[str, Merged], parts: Sequence[Part]) -> Frames:
         _roles,
         _permissions,
         _part_numbers,
-        partial(_identities, directory=directory, listings=_listings(parts), bin_seen=_bin_seen(parts)),
+        partial(_identities, listed=listed, listings=_listings(parts), bin_seen=_bin_seen(parts)),
         _holders,
         _own_organisation,
         sharepoint.placed,
@@ -230,10 +230,13 @@ def _roles(frames: Frames) -> Frames:
 
 def _look(ids: pd.Series, names: pd.Series) -> pd.Series:
     """What each id is called; `names` has each id once."""
-    texts = [pa.array(pd.Series(t, dtype=TEXT).array, pa.large_string()) for t in (ids, names.index, names)]
-    asked, known, told = (t.combine_chunks() if isinstance(t, pa.ChunkedArray) else t for t in texts)
-    found = told.take(pc.index_in(asked, value_set=known, skip_nulls=True))
-    return pd.Series(TEXT.__from_arrow__(found), index=ids.index)
+    known = pa.array(pd.array(names.index, dtype=TEXT))
+    asked = ids.array if isinstance(ids.array, CompactText) else None
+    words = asked.words if asked is not None else pa.array(pd.array(ids, dtype=TEXT))
+    place = pc.index_in(words, value_set=known, skip_nulls=True).fill_null(-1).to_numpy(zero_copy_only=False)
+    if asked is not None:
+        place = np.append(place, -1)[asked.places]
+    return pd.Series(pd.array(names, dtype=TEXT).take(place, allow_fill=True), index=ids.index)
 
 
 def _permissions(frames: Frames) -> Frames:
@@ -282,7 +285,7 @@ def _bin_seen(parts: Sequence[Part]) -> bool:
     return any("deleted" in p.source or (p.frame["status"] == "deleted").fillna(False).any() for p in people)
 
 
-def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str], bin_seen: bool) -> Frames:
+def _identities(frames: Frames, *, listed: np.ndarray, listings: frozenset[str], bin_seen: bool) -> Frames:
     """Every identity that anything refers to, with its status.
 
     An identity of a kind that was listed in full, but not listed itself, is purged or from another tenant; a user is
@@ -293,10 +296,13 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
     if known.empty and missing.empty:
         return {}
     everyone = pd.concat([known, missing], ignore_index=True) if len(missing) else known
-    kind = everyone["kind"].fillna("unknown")
-    absent = ~among(everyone["identity_id"], directory) & among(kind, pd.Index(sorted(listings)))
+    kind = everyone["kind"]
+    kind = kind.fillna("unknown") if kind.isna().any() else kind
+    absent = ~np.append(listed, np.zeros(len(missing), dtype=bool)) & among(kind, pd.Index(sorted(listings)))
     enabled, told = everyone["account_enabled"], everyone["status"]
-    place = np.zeros(len(everyone), dtype=np.int8)
+    said = told.dropna().unique()
+    words = list(dict.fromkeys([*STATUS, *said]))
+    place = np.zeros(len(everyone), dtype=np.int32)
     for word, those in (
         ("purged_or_foreign", absent),
         ("absent", absent & (kind == "user").to_numpy(bool) & (not bin_seen)),
@@ -304,20 +310,22 @@ def _identities(frames: Frames, *, directory: pd.Index, listings: frozenset[str]
         ("disabled", (~enabled).fillna(False).to_numpy(bool)),
         ("deleted", everyone["deleted_at"].notna().to_numpy()),
         ("active", (kind == "tenant").to_numpy(bool)),
+        *((word, (told == word).fillna(False).to_numpy(bool)) for word in said),
+        ("system", among(everyone["identity_id"], pd.Index(sorted(SYSTEM_IDS)))),
     ):
-        place[those] = STATUS.index(word)
-    status = pd.Series(pd.array(STATUS, dtype=TEXT).take(place), index=everyone.index)
-    status = status.mask(told.notna(), told) if told.notna().any() else status
-    status = status.mask(among(everyone["identity_id"], pd.Index(sorted(SYSTEM_IDS))), "system")
+        place[those] = words.index(word)
+    status = CompactText.of(pa.array(words, pa.large_string()), place)
     return {"identities": everyone.assign(kind=kind, status=status)}
 
 
 def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
     """Identities that other tables name and no export described."""
-    told = [pd.Series(ids, dtype=TEXT) for ids in (known, _get(frames, "groups")["group_id"], ["", UNTOLD])]
-    others = pd.concat(told, ignore_index=True)
     rows = [_dataverse_only(frames)]
     tables = [(frames[table], column, kind) for table, column, kind in REFERRED if len(_get(frames, table))]
+    if not tables and rows[0].empty:
+        return schema.empty("identities")
+    told = [pd.Series(ids, dtype=TEXT) for ids in (known, _get(frames, "groups")["group_id"], ["", UNTOLD])]
+    others = pd.concat(told, ignore_index=True)
     ids = pd.concat([pd.Series([], dtype=TEXT), *(pd.Series(f[c].unique(), dtype=TEXT) for f, c, _ in tables)])
     unknown = ids[~among(ids, others)]
     for frame, column, kind in tables:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
+from flowanalysis.schema.compact import CompactText
 
 UNTOLD = "(not told)"
 """Stands in a key where an export does not say whose row it is, such as a member list without its group."""
@@ -196,9 +197,14 @@ def among(values: pd.Series, wanted: pd.Series | pd.Index) -> np.ndarray:
     >>> among(pd.Series(["a", None, "b"], dtype=schema.TEXT), pd.Index(["b"])).tolist()
     [False, False, True]
     """
-    known = pa.array(pd.Series(wanted, dtype=schema.TEXT).dropna(), type=pa.large_string())
-    texts = pa.array(values.astype(schema.TEXT), type=pa.large_string(), from_pandas=True)
-    return np.asarray(pc.is_in(texts, value_set=known))
+    words = wanted.array
+    known = words.used().words if isinstance(words, CompactText) else pa.array(pd.array(words, dtype=schema.TEXT))
+    asked = values.array
+    if isinstance(asked, CompactText):
+        found = np.asarray(pc.is_in(asked.words, value_set=known, skip_nulls=True))
+        return np.append(found, False)[asked.places]
+    texts = pa.array(pd.array(asked, dtype=schema.TEXT))
+    return np.asarray(pc.is_in(texts, value_set=known, skip_nulls=True))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
