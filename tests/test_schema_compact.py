@@ -144,3 +144,11 @@ def test_pieces_with_different_words_become_one():
     assert isinstance(made, CompactText)
     assert made.tolist() == ["a", "b", "b", pd.NA]
     assert encoded(made).to_pylist() == ["a", "b", "b", None]
+
+
+def test_a_part_of_a_read_only_column_is_read_only():
+    _, kept = both(["a", "b"])
+    shown = kept.array
+    shown._readonly = True
+    with pytest.raises(ValueError, match="read-only"):
+        shown[:1][0] = "c"

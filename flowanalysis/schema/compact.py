@@ -171,8 +171,14 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
         return CompactText.of(self.words, self.places, self._text)
 
     def view(self, dtype: object = None) -> Any:
-        """As `copy`; another type is a matter of the plain strings."""
-        return self.copy() if dtype is None else super().view(dtype)
+        """The same places; another type is a matter of the plain strings."""
+        return self._part(self.places) if dtype is None else super().view(dtype)
+
+    def _part(self, places: np.ndarray) -> CompactText:
+        """What stays as read-only as it was."""
+        made = CompactText.of(self.words, places)
+        made._readonly = self._readonly
+        return made
 
     def isna(self) -> np.ndarray:
         """True where there is no word."""
@@ -209,7 +215,7 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
 
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, slice):
-            return CompactText.of(self.words, self.places[item])
+            return self._part(self.places[item])
         if pd.api.types.is_list_like(item) and not isinstance(item, tuple):
             return CompactText.of(self.words, self.places[check_array_indexer(self, item)])
         if pd.api.types.is_integer(item):
