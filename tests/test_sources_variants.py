@@ -210,3 +210,123 @@ def test_a_link_that_was_left_over_makes_the_list_incomplete(tmp_path):
     log = sources.read(tmp_path).frames["collection_log"]
     assert log["next_link"].all()
     assert log["complete"].eq(False).all()
+
+
+GROUP = {"id": "g1", "displayName": "HR", "groupTypes": [], "securityEnabled": True, "mailEnabled": False}
+PERSON = {"@odata.type": "#microsoft.graph.user", "id": "u1"}
+GRAPH = "https://graph.microsoft.com/v1.0/$metadata#"
+ROLE = {
+    "RoleId": "/providers/Microsoft.BusinessAppPlatform/scopes/admin/environments/E1/roleAssignments/r1",
+    "RoleName": "r1",
+    "PrincipalObjectId": "u1",
+    "PrincipalType": "User",
+    "RoleType": "EnvironmentAdmin",
+    "EnvironmentName": "E1",
+}
+SHARED = {"siteid": "s1", "ListId": "l", "ItemType": "List", "ItemURL": "https://c.example/sites/x/Lists/a"}
+SHARED |= {"RoleDefinition": "Read", "SharedWith": json.dumps([{"TypeV2": "InternalUser", "AadObjectId": "u1"}])}
+STRANGERS = {
+    "one object where a list was": ({"value": FLOWS[0]}, "flows", ["flow_id"], [["f0"]]),
+    "one object in a page of Graph": (
+        {"@odata.context": f"{GRAPH}users", "value": USERS[0]},
+        "identities",
+        ["identity_id"],
+        [["u0"]],
+    ),
+    "a list of one that PowerShell counted": (
+        {"value": [{"FlowName": "f1", "EnvironmentName": "E1", "Enabled": True, "CreatedBy": None}], "Count": 1},
+        "flows",
+        ["flow_id", "state"],
+        [["f1", "Started"]],
+    ),
+    "members whose group the context tells": (
+        {"@odata.context": f"{GRAPH}groups('g9')/members", "value": [{**PERSON, "userPrincipalName": "a@c.example"}]},
+        "memberships",
+        ["group_id", "member_id"],
+        [["g9", "u1"]],
+    ),
+    "members expanded": (
+        [{**GROUP, "members": [PERSON], "owners": [{**PERSON, "id": "u2"}]}],
+        "memberships",
+        ["group_id", "member_id", "relation"],
+        [["g1", "u1", "member"], ["g1", "u2", "owner"]],
+    ),
+    "members of a delta query": (
+        {
+            "@odata.context": f"{GRAPH}groups/$delta",
+            "value": [{**GROUP, "members@delta": [PERSON, {**PERSON, "id": "u2", "@removed": {"reason": "deleted"}}]}],
+        },
+        "memberships",
+        ["group_id", "member_id"],
+        [["g1", "u1"]],
+    ),
+    "groups expanded": (
+        [{**USERS[0], "memberOf": [{"@odata.type": "#microsoft.graph.group", "id": "g1"}, {**PERSON, "id": "r1"}]}],
+        "memberships",
+        ["group_id", "member_id", "member_kind"],
+        [["g1", "u0", "user"]],
+    ),
+    "roles in environments": (
+        [ROLE],
+        "environment_roles",
+        ["environment_id", "principal_id", "principal_kind", "role"],
+        [["e1", "u1", "User", "EnvironmentAdmin"]],
+    ),
+    "columns chosen by hand": (
+        [{"FlowName": "f1", "DisplayName": "F", "EnvironmentName": "E1"}],
+        "flows",
+        ["environment_id", "flow_id", "display_name"],
+        [["e1", "f1", "F"]],
+    ),
+    "a list inside a text": (SHARED, "grants", ["principal_id", "level"], [["u1", "read"]]),
+}
+
+
+@pytest.mark.parametrize(("root", "table", "columns", "expected"), STRANGERS.values(), ids=STRANGERS)
+def test_shapes_that_people_bring_lose_nothing(tmp_path, root, table, columns, expected):
+    assert read_text(tmp_path, json.dumps(root)).frames[table][columns].values.tolist() == expected
+
+
+def read_text(folder, text: str) -> sources.Harvest:
+    (folder / "x").write_text(text, encoding="utf-8")
+    return sources.read(folder)
+
+
+def test_large_lists_of_groups_with_members_lose_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("flowanalysis.sources.files.LARGE", 10)
+    lines = [json.dumps({**GROUP, "id": f"g{n}", "members": [PERSON]}) for n in range(60)]
+    assert len(read_text(tmp_path, "\n".join(lines)).frames["memberships"]) == 60
+
+
+@pytest.mark.parametrize("context", ["directoryObjects", "directoryObjects(id,userPrincipalName)"])
+def test_members_of_nothing_are_no_list_of_all_users(tmp_path, context):
+    rows = [{**PERSON, "userPrincipalName": "a@c.example"}]
+    flow = {**FLOWS[0], "properties": {**FLOWS[0]["properties"], "creator": {"objectId": "gone"}}}
+    (tmp_path / "flow").write_text(json.dumps(flow), encoding="utf-8")
+    harvest = read_text(tmp_path, json.dumps({"@odata.context": GRAPH + context, "value": rows}))
+    people = harvest.frames["identities"].set_index("identity_id")
+    assert people["upn"].dropna().tolist() == ["a@c.example"]
+    assert people.loc["gone", "status"] == "unknown"
+    assert "members or owners of something" in harvest.frames["collection_log"]["message"].str.cat()
+
+
+@pytest.mark.parametrize(
+    ("header", "table"),
+    [
+        ("userPrincipalName,displayName,objectId,accountEnabled", "identities"),
+        ("Block credential;Display name;User principal name;Object Id", "identities"),
+        ("FlowName,Enabled,DisplayName,EnvironmentName,CreatedBy", "flows"),
+        ("Item name,Item type,Item ID", "flows"),
+        ("admin_flowid;admin_displayname;admin_flowstate", "flows"),
+    ],
+)
+def test_a_header_alone_says_that_there_is_nothing(tmp_path, header, table):
+    assert read_text(tmp_path, header + "\r\n").frames[table].empty
+
+
+def test_the_members_that_the_portal_lists_may_be_groups(tmp_path):
+    header = "id,userPrincipalName,displayName,objectType,userType,isUser,isGroup,isGuest"
+    rows = ["u1,a@c.example,A,User,Member,True,False,False", "g2,,HR,Group,,False,True,False"]
+    frames = read_text(tmp_path, "\n".join([header, *rows])).frames
+    assert frames["identities"]["identity_id"].tolist() == ["u1"]
+    assert frames["groups"]["group_id"].tolist() == ["g2"]

@@ -331,7 +331,7 @@ FAMILIES: dict[str, Family] = {
             Result("licences", "deleted users", LICENCES, needs=WITH_LICENCES, optional=True, gone=True),
         ),
         odd=f"({STRANGE_USERS} or {' or '.join(map(bad_time, USER_TIMES.values()))})",
-        never=frozenset({"@removed", "@odata.type"}),
+        never=frozenset({"@removed", "@odata.type", "memberOf"}),
     ),
     "group": Family(
         "graph",
@@ -340,7 +340,7 @@ FAMILIES: dict[str, Family] = {
         GROUPS,
         (Result("groups", "groups"),),
         odd='(r."@removed" is not null or r.userPrincipalName is not null)',
-        never=frozenset({"@removed"}),
+        never=frozenset({"@removed", "members", "owners", "members@delta", "owners@delta"}),
     ),
     "member": Family(
         "graph",

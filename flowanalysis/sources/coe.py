@@ -53,6 +53,18 @@ EXPORTS = {
     "security_role": "security roles",
     "connector": "connectors",
 }
+# What an empty table of the kit says that there is none of.
+TABLES = {
+    "identity": "connections",
+    "reference": "flow_connections",
+    "step": "steps",
+    "role": "flow_owners",
+    "flow": "flows",
+    "maker": "identities",
+    "environment": "environments",
+    "security_role": "environment_roles",
+    "connector": "connectors",
+}
 
 
 def recognise(document: Document) -> str | None:
@@ -74,6 +86,8 @@ def read(document: Document) -> Iterator[Batch | Reject]:
     if kind is None:
         return
     gather = Gather(SOURCE)
+    if kind in TABLES:
+        gather.expect(TABLES[kind], EXPORTS[kind])
     for number, row in enumerate(records(document), 1):
         try:
             READERS[kind](gather, folded(row), EXPORTS[kind])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -129,7 +130,8 @@ def _shared_with(row: Row) -> Iterator[dict[str, Any]]:
     if str(row.get("linkscope", "")).lower() in EVERYBODY:
         yield {"principal_id": "everyone", "principal_kind": "everyone"}
         return
-    for who in items(row.get("sharedwith")):
+    told = row.get("sharedwith")
+    for who in items(orjson.loads(told) if isinstance(told, str) else told):  # tables hold lists as text
         kind = KINDS.get(str(_told(who, "TypeV2") or _told(who, "Type")).lower(), "unknown")
         key = fold(_told(who, "AadObjectId")) or fold(_told(who, "UPN")) or fold(_told(who, "Email"))
         if kind == "sharepoint_group":

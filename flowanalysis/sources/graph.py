@@ -19,9 +19,12 @@ from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.graphkinds import IN_WORDS, KEYS, NAMES, TABLES, TYPES
 from flowanalysis.sources.pages import Page, pages
-from flowanalysis.sources.values import UNTOLD, fold, obj, text
+from flowanalysis.sources.values import UNTOLD, fold, items, obj, text
 
 SOURCE = "graph"
+# Lists that come expanded inside a group, of a delta query too, and how many they hold at most.
+EXPANDED = {"members": "member", "owners": "owner", "members@delta": "member", "owners@delta": "owner"}
+AT_MOST = 20
 Row = Mapping[str, Any]
 
 
@@ -41,7 +44,7 @@ def kind_of(page: Page, row: Any) -> str | None:
     typed = TYPES.get(str(row.get("@odata.type", "")).lower())
     if "groupId" in row and ("id" in row or "memberId" in row):
         return "member"
-    return own or typed if asked in {"member", "owner"} else asked or own or typed
+    return typed or own if asked in {"member", "owner"} else asked or typed or own
 
 
 def _asked(page: Page) -> str | None:
@@ -142,7 +145,13 @@ def _user(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
     deleted = rows.is_deleted(row) or "deleteditems" in page.request.lower()
     export = "deleted users" if deleted else "users"
     manager = "manager" in shown or "manager(" in page.context or "expand=manager" in page.request.lower()
-    gather.add("identities", rows.user(row, deleted=deleted, manager_shown=manager), export)
+    aside = not deleted and page.kind.lower().startswith("directoryobjects")
+    if aside:
+        gather.say(export, "members or owners of something that is not told, so only who they are is kept")
+    gather.add("identities", rows.user(row, deleted=deleted, manager_shown=manager), export, aside=aside)
+    for group in items(row.get("memberOf")):
+        if rows.member_kind(group) == "group":
+            _membership(gather, fold(group.get("id")), {**row, "@odata.type": "#microsoft.graph.user"}, "member")
     if "assignedLicenses" in row:
         gather.expect("licences", export)
         for licence in rows.licences(row):
@@ -155,6 +164,17 @@ def _user(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
 
 def _group(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:
     gather.add("groups", rows.group(row), "groups")
+    for key, relation in EXPANDED.items():
+        found = row.get(key)
+        if isinstance(found, list):
+            gather.expect("memberships", IN_WORDS[relation])
+            for member in found:
+                if isinstance(member, Mapping) and "@removed" not in member:
+                    _membership(gather, fold(row.get("id")), member, relation)
+            if len(found) >= AT_MOST and "@" not in key:
+                gather.say(
+                    IN_WORDS[relation], f"expanded lists end at {AT_MOST}: export the members of large groups too"
+                )
 
 
 def _service_principal(gather: Gather, page: Page, row: Row, shown: frozenset[str]) -> None:

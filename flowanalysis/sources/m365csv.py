@@ -81,6 +81,12 @@ def read(document: Document) -> Iterator[Batch | Reject]:
 def _as_rows(document: Document, marks: tuple[str, ...]) -> Document:
     """The rows as the API has them: without the empty cells, but for those by which the kind is known."""
     rows = [dict.fromkeys(marks) | _row(r) for r in records(document)]
+    if document.sheet is not None and {"objectType", "isGroup"} <= set(document.sheet.columns):
+        # the portal's list of a group's members, which may be groups
+        typed = [{**r, "@odata.type": f"#microsoft.graph.{r.get('objectType', '')}".lower()} for r in rows]
+        return Document(
+            document.name, "json", roots=({"@odata.context": "$metadata#directoryObjects", "value": typed},)
+        )
     return Document(document.name, "json", roots=(rows,))
 
 

@@ -25,6 +25,7 @@ from flowanalysis.sources.values import fold, moment, segment, text
 
 Row = Mapping[str, Any]
 KEY = re.compile(r"\('[^']*'\)")
+CALL = re.compile(r"(\w+)\('([^']*)'\)")
 CHILDREN = ("members", "owners", "transitiveMembers")
 
 
@@ -80,8 +81,8 @@ class Page:
         return ""
 
     def about(self, name: str) -> str | None:
-        """The id that follows `name` in the request: ``page.about("groups")`` of ``groups/{id}/members``."""
-        return _about(self.request, name)
+        """The id that follows `name` in the request, else in the context: "groups" in ``groups/{id}/members``."""
+        return _about(self.request, name) or _about(CALL.sub(r"\1/\2", self.context.partition("$metadata#")[2]), name)
 
 
 @lru_cache(maxsize=64)  # every row of a page asks the same
@@ -135,7 +136,7 @@ def _pages(root: Any, place: str) -> Iterator[Page]:
             if isinstance(answer, Mapping) and "status" in answer:
                 url = _url(answer.get("url") or answer.get("id"))
                 yield _page(answer.get("body"), f"{place}, answer {answer.get('id')}", request=url, envelope=answer)
-    elif isinstance(root.get("value"), list) or isinstance(root.get("error"), Mapping):
+    elif isinstance(root.get("value"), (list, Mapping)) or isinstance(root.get("error"), Mapping):
         yield _page(root, place)
     elif "groupId" in root and any(isinstance(root.get(c), list) for c in CHILDREN):
         for name in CHILDREN:
@@ -156,8 +157,10 @@ def _page(body: Any, place: str, *, request: str = "", envelope: Row | None = No
     following = text(body.get("@odata.nextLink")) or text(body.get("nextLink"))
     common["request"] = request or _url(following)
     common["context"] = _context(body)
-    if isinstance(body.get("value"), list):
-        return Page(tuple(body["value"]), next_link=bool(following) and not envelope.get("followed"), **common)
+    rows = body.get("value")
+    if isinstance(rows, (list, Mapping)):  # PowerShell writes a list of one as the one
+        rows = (rows,) if isinstance(rows, Mapping) else tuple(rows)
+        return Page(rows, next_link=bool(following) and not envelope.get("followed"), **common)
     return Page((body,), single=True, **common)
 
 

@@ -34,6 +34,7 @@ FLOW_TYPES = {
     "desktop flow": "desktop",
 }
 ENVIRONMENT_TYPES = {"microsoft.powerplatform/environments", "environment"}
+EXPORTS = {"entra": "Entra users", "m365": "Microsoft 365 users", "inventory": "inventory flows"}
 OWNER = "its owner is the creator of a flow, even after the owner was changed"
 
 
@@ -58,7 +59,7 @@ def _kind(document: Document) -> str | None:
         return "inventory" if found >= INVENTORY_SHEET else None
     first = next(iter(_inventory_rows(document)), None)
     if first is None:
-        return "inventory" if any("/resourcequery/" in _asked(root) for root in document.roots) else None
+        return "inventory" if any("/resourcequery/" in _asked(r) or _nothing(r) for r in document.roots) else None
     known = first is not None and str(first.get("type", "")).lower() in {*FLOW_TYPES, *ENVIRONMENT_TYPES}
     return "inventory" if known else None
 
@@ -70,6 +71,7 @@ def read(document: Document) -> Iterator[Batch | Reject]:
     if kind == "inventory" and document.form != "sheet":
         _inventory(gather, document)
     else:
+        gather.expect("flows" if kind == "inventory" else "identities", EXPORTS[str(kind)])
         reader: Callable[[Gather, Row], None] = {"entra": _entra, "m365": _m365, "inventory": _cells}[str(kind)]
         for number, row in enumerate(records(document), 1):
             try:
@@ -149,7 +151,13 @@ def _asked(root: object) -> str:
     return str(root.get("request") or "") if isinstance(root, Mapping) else ""
 
 
+def _nothing(root: object) -> bool:
+    """True for an answer of the inventory without any record."""
+    return isinstance(root, Mapping) and root.get("data") == [] and {"totalRecords", "count"} <= root.keys()
+
+
 def _inventory(gather: Gather, document: Document) -> None:
+    gather.expect("flows", "inventory flows")
     promised = max((int(r.get("totalRecords") or 0) for r in document.roots if isinstance(r, Mapping)), default=0)
     got = 0
     for row in _inventory_rows(document):

@@ -34,7 +34,13 @@ SHAPES = (
     ("flow", {"flowname", "environmentname", "enabled"}, "Get-AdminFlow"),
     ("connection", {"connectionname", "connectorname", "createdby", "environmentname"}, "Get-AdminPowerAppConnection"),
     ("connection", {"connectionname", "fullconnectorname"}, "Get-AdminPowerAppConnection"),
+    ("flow", {"flowname", "environmentname", "displayname"}, "Get-AdminFlow"),
     ("policy", {"policyname", "businessdatagroup"}, "Get-AdminDlpPolicy"),
+    (
+        "environment_role",
+        {"roleid", "principalobjectid", "principaltype", "environmentname"},
+        "Get-AdminPowerAppEnvironmentRoleAssignment",
+    ),
     ("environment", {"environmentname", "environmenttype"}, "Get-AdminPowerAppEnvironment"),
     ("environment", {"environmentname", "isdefault", "location"}, "Get-AdminPowerAppEnvironment"),
 )
@@ -45,9 +51,11 @@ EXPORTS = {
     "connection": "connections",
     "policy": "data policies",
     "environment": "environments",
+    "environment_role": "environment roles",
     "user": "users",
     "group": "groups",
 }
+TABLES = {**powerplatform.TABLES, "user": "identities", "group": "groups"}
 SHALLOW = "exported at depth 2, so some values are cut; use ConvertTo-Json -Depth 20"
 
 
@@ -61,6 +69,8 @@ def _kind(document: Document) -> tuple[str, str] | None:
     if document.form not in {"json", "lines", "sheet"}:
         return None
     found = keys(document)
+    if "appname" in found:
+        return None  # rights on apps look like those on environments
     for kind, needed, cmdlet in SHAPES:
         if needed <= found:
             return kind, cmdlet
@@ -80,6 +90,7 @@ def read(document: Document) -> Iterator[Batch | Reject]:
         return
     kind = found[0]
     gather = Gather(SOURCE, variables=document.variables)
+    gather.expect(TABLES[kind], EXPORTS[kind])
     for number, row in enumerate(records(document), 1):
         whole, cut = _unfold(row)
         if cut:
@@ -227,6 +238,18 @@ def _environment(gather: Gather, row: Row) -> None:
     powerplatform.read_row(gather, raw, "environment")
 
 
+def _environment_role(gather: Gather, row: Row) -> None:
+    principal = {
+        "id": row.get("PrincipalObjectId"),
+        "type": row.get("PrincipalType"),
+        "displayName": row.get("PrincipalDisplayName"),
+        "email": row.get("PrincipalEmail"),
+    }
+    own = {"roleDefinition": {"name": row.get("RoleType")}, "principal": principal}
+    path = f"/environments/{row['EnvironmentName']}/roleAssignments"
+    powerplatform.read_row(gather, {"name": row.get("RoleName"), **_raw(row, own)}, "environment_role", request=path)
+
+
 def _policy(gather: Gather, row: Row) -> None:
     groups = {"hbi": row.get("BusinessDataGroup"), "lbi": row.get("NonBusinessDataGroup")}
     own = {
@@ -283,6 +306,7 @@ READERS: dict[str, Callable[[Gather, Row], None]] = {
     "connection": _connection,
     "share": _share,
     "environment": _environment,
+    "environment_role": _environment_role,
     "policy": _policy,
     "user": _user,
     "group": _group,

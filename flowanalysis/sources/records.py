@@ -30,8 +30,8 @@ def _objects(values: Any) -> Iterator[Row]:
     for value in values:
         if isinstance(value, list):
             yield from _objects(value)
-        elif isinstance(value, Mapping) and isinstance(value.get("value"), list):
-            yield from _objects(value["value"])
+        elif isinstance(value, Mapping) and isinstance(value.get("value"), (list, Mapping)):
+            yield from _objects([value["value"]])
         elif isinstance(value, Mapping):
             yield value
 

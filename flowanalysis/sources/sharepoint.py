@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from flowanalysis import schema
 from flowanalysis.schema import TEXT
-from flowanalysis.sources.pages import Page
+from flowanalysis.sources.pages import CALL, Page
 from flowanalysis.sources.values import UNTOLD, fold, items, obj, text
 
 Row = Mapping[str, Any]
@@ -50,7 +50,6 @@ EVERYBODY = {"anyone", "anonymous", "organization"}
 PREFIX = "sharepoint:"
 DEFAULT = "(default library)"
 SITES = "export the sites too (GET https://graph.microsoft.com/v1.0/sites?search=*)"
-CALL = re.compile(r"(\w+)\('([^']*)'\)")
 BY_PATH = re.compile(r"sites/([^/:]+):/(.+?)/?(?::|$)")
 IN_DRIVE = re.compile(r"root:/(.+?)(?::/permissions|:?$)")
 ID = "([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
