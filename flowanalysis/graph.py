@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis.analysis.execution import connection_accounts, connection_uses
 from flowanalysis.graph_nodes import describe, resolve
+from flowanalysis.schema.compact import CompactText
 from flowanalysis.tenant import Source, Tenant
 
 Row = tuple[str | None, ...]
@@ -25,6 +27,15 @@ Edge = tuple[str, str, str, str]  # source, target, kind, reason
 Told = tuple[str | None, ...]  # an edge as a row tells it; with something that is not known it is none
 FLOW = ("environment_id", "flow_id")
 CONNECTION = ("environment_id", "connection_id")
+
+
+class Fan(NamedTuple):
+    """Which rows a source of edges reads: so many for one id of one end; perhaps only those that may join two."""
+
+    most: int
+    inside: bool = False
+
+
 Nodes = Mapping[str, set[str]]  # family of ids -> ids: principal, flow, connection, connector, resource, role
 ROLE_EDGES = {"Owner": ("owns", "owns"), "CanEdit": ("co-owns", "can edit"), "RunOnly": ("may run", "may run")}
 
@@ -69,7 +80,8 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
     labels, more = describe(tenant, grown), _more(tenant, grown, fan)
     for node, distance in grown.items():
         result.add_node(node, **labels[node], distance=distance, more=more[node])
-    edges = _edges(tenant, _by_family(grown), fan, among=grown)
+    edges = _edges(tenant, _by_family(grown), Fan(fan, inside=True))
+    edges = [edge for edge in edges if edge[0] in grown and edge[1] in grown]
     for source, target, kind, template in edges:
         reason = _in_words(template, labels[source]["label"], labels[target]["label"])
         result.add_edge(source, target, kind=kind, reason=reason)
@@ -86,7 +98,7 @@ def _grow(tenant: Tenant, start: set[str], *, hops: int, fan: int, limit: int) -
     grown = dict.fromkeys(sorted(start), 0)
     frontier = dict(grown)
     for hop in range(1, hops + 1):
-        edges = _edges(tenant, _by_family(frontier), fan)
+        edges = _edges(tenant, _by_family(frontier), Fan(fan))
         met = dict.fromkeys([edge[0] for edge in edges] + [edge[1] for edge in edges])
         new = [node for node in met if node not in grown]
         if len(grown) + len(new) > limit:
@@ -106,17 +118,13 @@ def _by_family(nodes: Iterable[str]) -> Nodes:
     return families
 
 
-def _edges(tenant: Tenant, nodes: Nodes, fan: int, *, among: Iterable[str] | None = None) -> list[Edge]:
-    """All edges that touch the nodes, from every source of edges; with `among` only those between such nodes."""
+def _edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> list[Edge]:
+    """All edges that touch the nodes, from every source of edges."""
     told = (edge for source in SOURCES for edge in source(tenant, nodes, fan))
-    found = (cast(Edge, edge) for edge in told if None not in edge)
-    if among is not None:
-        known = set(among)
-        found = (edge for edge in found if edge[0] in known and edge[1] in known)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(cast(Edge, edge) for edge in told if None not in edge))
 
 
-def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: int, *columns: str) -> list[Row]:
+def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: Fan, *columns: str) -> list[Row]:
     """Some columns of the rows of a table or analysis that touch given ids in one of the `ends`; None is not known.
 
     Few rows, so plain tuples: a frame for each kind of edge costs more than all of them.
@@ -126,31 +134,51 @@ def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan:
     for column, ids in ends.items():
         scoped = column in ("flow_id", "connection_id")
         keys = {i.partition("/")[2] for i in ids} if scoped else ids
-        places = tenant.lookup(source, column).positions(sorted(keys), fan=fan)
+        places = tenant.lookup(source, column).positions(sorted(keys), fan=fan.most)
         if scoped and len(places):  # an id alone is not a key: packages and copies of environments repeat it
             rows = zip(*(_texts(frame[c], places) for c in ("environment_id", column)), strict=True)
             places = places[[f"{environment}/{key}" in ids for environment, key in rows]]
         found.append(places)
     met = pd.unique(np.concatenate(found))
+    if fan.inside and len(met):
+        met = _joining(frame, ends, met)
     return list(zip(*(_texts(frame[c], met) for c in columns), strict=True)) if len(met) else []
 
 
+def _joining(frame: pd.DataFrame, ends: Mapping[str, set[str]], places: np.ndarray) -> np.ndarray:
+    """Those of the rows that hold an id of the first end, and of one of the others where there are others."""
+    first, *others = (_among(frame[column], places, ids) for column, ids in ends.items())
+    return places[first & np.any(others, axis=0) if others else first]
+
+
+def _among(column: pd.Series, places: np.ndarray, ids: set[str]) -> np.ndarray:
+    """Where a column holds one of the ids; an environment before the id is not looked at."""
+    keys = {i.partition("/")[2] for i in ids} if column.name in ("flow_id", "connection_id") else ids
+    wanted = pa.array(sorted(keys), pa.large_string())
+    return pc.is_in(_few(column, places), value_set=wanted).to_numpy(zero_copy_only=False)
+
+
 def _texts(column: pd.Series, places: np.ndarray) -> list[str | None]:
+    return _few(column, places).to_pylist()
+
+
+def _few(column: pd.Series, places: np.ndarray) -> pa.Array:
+    """Text at few places: taken from all chunks at once they would first be joined, however long the column."""
     array = column.array
-    values = _taken(array.__arrow_array__(), places) if hasattr(array, "__arrow_array__") else array.take(places)
-    return [value if isinstance(value, str) else None for value in values]
-
-
-def _taken(column: pa.Array | pa.ChunkedArray, places: np.ndarray) -> Iterable[object]:
-    """Values at few places: taken from all chunks at once they would first be joined, however long the column."""
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    if isinstance(array, CompactText):
+        places, chunks = array.places[places], [array.words]
+    else:
+        whole = pa.array(array)
+        chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    if len(chunks) == 1:
+        return chunks[0].take(pa.array(places, mask=places < 0)).cast(pa.large_string())
     starts = np.cumsum([0, *map(len, chunks)])
     chunk = np.searchsorted(starts, places, side="right") - 1
     values = np.empty(len(places), object)
     for number in np.unique(chunk):
         here = np.flatnonzero(chunk == number)
         values[here] = chunks[number].take(pa.array(places[here] - starts[number])).to_pylist()
-    return values
+    return pa.array(values, pa.large_string())
 
 
 def _node(family: str, *parts: str | None) -> str | None:
@@ -180,7 +208,7 @@ def _more(tenant: Tenant, nodes: Iterable[str], fan: int) -> dict[str, int]:
     return left
 
 
-def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def owner_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Who owns, edits or may run a flow."""
     ends = {"flow_id": nodes["flow"], "principal_id": nodes["principal"]}
     rows = _touching(tenant, "flow_owners", ends, fan, "role", *FLOW, "principal_id")
@@ -189,7 +217,7 @@ def owner_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("principal", who), _node("flow", environment, flow), kind, f"{{source}} {verb} {{target}}"
 
 
-def use_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def use_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Which connections a flow uses, and as whom it runs."""
     ends = {"flow_id": nodes["flow"], "connection_id": nodes["connection"], "account_id": nodes["principal"]}
     columns = (*FLOW, "connection_id", "account_id", "alias", "how", "reason")
@@ -205,7 +233,7 @@ def _said(words: str, more: str | None) -> str | None:
     return None if more is None else words + more
 
 
-def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def account_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """As whom a connection signs in, and through which connector."""
     ends = {"connection_id": nodes["connection"], "account_id": nodes["principal"], "connector_id": nodes["connector"]}
     rows = _touching(tenant, connection_accounts, ends, fan, *CONNECTION, "account_id", "connector_id", "method")
@@ -217,7 +245,7 @@ def account_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("connection", environment, connection), through, "through", "{source} goes through {target}"
 
 
-def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def member_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Who is in which group."""
     ends = {"member_id": nodes["principal"], "group_id": nodes["principal"]}
     for member, group, relation in _touching(tenant, "memberships", ends, fan, "member_id", "group_id", "relation"):
@@ -225,7 +253,7 @@ def member_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("principal", member), _node("principal", group), "member of", reason
 
 
-def share_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def share_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """With whom a connection is shared."""
     ends = {"connection_id": nodes["connection"], "principal_id": nodes["principal"]}
     rows = _touching(tenant, "connection_shares", ends, fan, *CONNECTION, "principal_id", "role")
@@ -234,7 +262,7 @@ def share_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("connection", environment, connection), _node("principal", who), "shared with", reason
 
 
-def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def need_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """What a flow needs."""
     ends = {"flow_id": nodes["flow"], "resource": nodes["resource"]}
     for environment, flow, resource, level, step in _touching(
@@ -245,7 +273,7 @@ def need_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
             yield _node("flow", environment, flow), _node("resource", resource), "needs", reason
 
 
-def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def grant_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Who may do what on a resource."""
     ends = {"principal_id": nodes["principal"], "resource_id": nodes["resource"]}
     for who, what, level, via in _touching(tenant, "grants", ends, fan, "principal_id", "resource_id", "level", "via"):
@@ -253,7 +281,7 @@ def grant_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("principal", who), _node("resource", what), "may", reason
 
 
-def role_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def role_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Who holds which directory role."""
     ends = {"principal_id": nodes["principal"], "role_name": nodes["role"]}
     for who, role, state in _touching(tenant, "role_assignments", ends, fan, "principal_id", "role_name", "state"):
@@ -261,7 +289,7 @@ def role_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
         yield _node("principal", who), _node("role", role), "holds", reason
 
 
-def child_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
+def child_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """Which flow calls which."""
     calls = _touching(tenant, "steps", {"flow_id": nodes["flow"]}, fan, *FLOW, "child_flow_id")
     wanted = dict.fromkeys(child for _, _, child in calls if child)
@@ -277,7 +305,7 @@ def child_edges(tenant: Tenant, nodes: Nodes, fan: int) -> Iterator[Told]:
             yield _node("flow", environment, flow), target, "calls", "{source} calls {target}"
 
 
-SOURCES: tuple[Callable[[Tenant, Nodes, int], Iterator[Told]], ...] = (
+SOURCES: tuple[Callable[[Tenant, Nodes, Fan], Iterator[Told]], ...] = (
     owner_edges,
     use_edges,
     account_edges,

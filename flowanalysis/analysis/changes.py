@@ -76,8 +76,8 @@ def difference(old: pd.DataFrame, new: pd.DataFrame) -> tuple[np.ndarray, np.nda
     if not len(old) or not len(new):
         return _first_places(old), _first_places(new)
     keys, other = keys_of(old, new)
-    only_old, only_new = _lacking(keys, other), _lacking(other, keys)
-    return _places(keys, only_old), _places(other, only_new)
+    mine, theirs = np.sort(keys), np.sort(other)
+    return _places(keys, _lacking(mine, theirs)), _places(other, _lacking(theirs, mine))
 
 
 def _first_places(frame: pd.DataFrame) -> np.ndarray:
@@ -88,13 +88,11 @@ def _first_places(frame: pd.DataFrame) -> np.ndarray:
 
 
 def _lacking(keys: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Distinct keys that the other side lacks. Both are sorted first: looking up in order stays in the cache."""
-    keys, other = np.sort(keys), np.sort(other)
-    if len(keys):
-        keys = keys[np.append(True, keys[1:] != keys[:-1])]
+    """Distinct keys that the other side lacks; both are sorted: looking up in order stays in the cache."""
+    keys = keys[np.append(True, keys[1:] != keys[:-1])]
     spots = np.searchsorted(other, keys)
     spots[spots == len(other)] = 0
-    return keys[other[spots] != keys] if len(other) else keys
+    return keys[other[spots] != keys]
 
 
 def _places(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
@@ -139,6 +137,8 @@ def _column_codes(old: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarra
 
 
 def _encode(column: pd.Series) -> pa.DictionaryArray:
+    if column.dtype == schema.TEXT:
+        return schema.encoded(column)  # text that is kept as words and places is encoded already
     values = pa.array(column.array)
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
     if pa.types.is_null(values.type):

@@ -2,7 +2,6 @@
 
     python tests/benchmarks/analyses.py --size S|M|L [--folder SNAPSHOT_OR_EXPORTS] [--only gap,drift,…] [--share 0.1]
     python tests/benchmarks/analyses.py --growth FOLDER_S FOLDER_M FOLDER_L
-    python tests/benchmarks/analyses.py --pipeline FOLDER
 
 Both sides start from the same: ids as codes, the account behind each connection, names, tiers and needs by code, and
 (except where it is the very question) the effective levels of everybody who matters; the obvious ways read them as
@@ -131,8 +130,8 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def pipeline(folder: Path) -> None:
-    """From a folder to all frames, in one process; prints JSON."""
+def pipeline(folder: Path, month_later: Path) -> None:
+    """From a folder to all frames, in one process; prints JSON. A table is read when an analysis first asks for it."""
     wall, cpu = time.perf_counter(), time.process_time()
     from flowanalysis.loading import load
 
@@ -145,12 +144,10 @@ def pipeline(folder: Path) -> None:
 
     done("import")
     tenant = load(folder)
-    for name in sorted(tenant.collected):
-        len(tenant[name])
     done("load")
     len(tenant.codes.principals)
     done("codes")
-    for name, frame in obvious.stages(tenant):
+    for name, frame in obvious.stages(tenant, month_later):
         len(frame)
         del frame
         done(name)
@@ -159,10 +156,23 @@ def pipeline(folder: Path) -> None:
     print(json.dumps({"steps": steps, "wall": total, "cpu": processor, "peak": peak(), "edges": edges}))
 
 
+def month_after(folder: Path, place: Path) -> None:
+    """Write the snapshot of the next month."""
+    from flowanalysis.loading import load
+
+    obvious.second(load(folder), place)
+
+
 def piped(folder: Path) -> dict[str, object]:
-    """The pipeline in a process of its own."""
-    call = [sys.executable, __file__, "--pipeline", str(folder)]
-    return json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    """The pipeline in a process of its own, after another one has made the month that drift compares with."""
+    with tempfile.TemporaryDirectory() as place:
+        _itself("--later", folder, place)
+        return json.loads(_itself("--pipeline", folder, place).splitlines()[-1])
+
+
+def _itself(*words: object) -> str:
+    call = [sys.executable, __file__, *map(str, words)]
+    return subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def growth(folders: list[Path]) -> None:
@@ -170,6 +180,7 @@ def growth(folders: list[Path]) -> None:
     runs = [piped(folder) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
         print(f"{folder}: {run['edges']:,} edges, {run['wall']:.1f} s ({run['cpu']:.1f} cpu), {run['peak']:.2f} GiB")
+        print("  " + ", ".join(f"{step} {wall:.2f}" for step, (wall, _) in run["steps"].items()))
     for step in runs[0]["steps"]:
         times = [run["steps"][step][1] for run in runs]
         powers = [
@@ -189,11 +200,14 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(BARS))
     parser.add_argument("--share", type=float, help="of the work, for the obvious ways; 0.05 at L, else 1")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--pipeline", type=Path, help="only the way from this folder to all frames; prints JSON")
+    parser.add_argument("--later", type=Path, nargs=2, help="only make the month after this folder's, in a place")
+    parser.add_argument("--pipeline", type=Path, nargs=2, help="only from this folder, and that place, to all frames")
     parser.add_argument("--growth", type=Path, nargs="+", help="the pipeline over folders of growing size")
     chosen = parser.parse_args()
+    if chosen.later:
+        return month_after(*chosen.later)
     if chosen.pipeline:
-        return pipeline(chosen.pipeline)
+        return pipeline(chosen.pipeline[0], chosen.pipeline[1] / "later")
     if chosen.growth:
         return growth(chosen.growth)
     share = chosen.share or (0.05 if chosen.size == "L" else 1.0)

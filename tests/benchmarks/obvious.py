@@ -6,11 +6,14 @@ only; ours give whole frames with names, kinds, tiers and sentences.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from scipy import sparse
 
 from flowanalysis import matrices, schema
@@ -31,6 +34,7 @@ from flowanalysis.analysis.reach import weights
 from flowanalysis.analysis.traits import flow_codes, owner_codes
 from flowanalysis.codes import LEVELS, split
 from flowanalysis.graph import graph
+from flowanalysis.snapshot import open_snapshot, write_snapshot
 from flowanalysis.tenant import Tenant
 
 THRESHOLD = 0.8
@@ -323,11 +327,23 @@ def _row(matrix: sparse.csr_matrix, row: int) -> dict[int, int]:
     return dict(zip(matrix.indices[place].tolist(), matrix.data[place].tolist(), strict=True))
 
 
+def second(tenant: Tenant, folder: Path) -> Tenant:
+    """A month later as it comes: a snapshot of its own, which shares nothing with the first."""
+    return open_snapshot(write_snapshot(later(tenant), folder / "later"))
+
+
+def plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same columns of text as strings, a string for each row."""
+    return frame.apply(lambda column: pd.array(pa.array(column.array), dtype=schema.TEXT))
+
+
 def drift(bench: Bench, _share: float) -> Case:
     """An outer merge of two months of grants on the ids themselves."""
-    old, new = bench.tenant.grants, later(bench.tenant)
+    with tempfile.TemporaryDirectory() as place:
+        new = second(bench.tenant, Path(place))
+        len(new.grants)
     key = list(schema.table("grants").key)
-    before, after = old[key], new.grants[key]
+    before, after = plain(bench.tenant.grants[key]), plain(new.grants[key])
 
     def slow() -> tuple[int, int]:
         both = before.merge(after, on=key, how="outer", indicator=True)["_merge"]
@@ -371,8 +387,8 @@ CODED = ("flow_codes", "owner_codes", "resource_kinds", "labels", "weights")
 KEPT = dict.fromkeys(CASES, ("main_reach", "demand", "tiers", "main_tiers", *CODED)) | {"effective": CODED}
 
 
-def stages(tenant: Tenant) -> Iterator[tuple[str, object]]:
-    """The frames of a monthly report, one after the other."""
+def stages(tenant: Tenant, month_later: Path) -> Iterator[tuple[str, object]]:
+    """The frames of a monthly report, one after the other; drift reads the snapshot of another month."""
     yield "effective", effective_permissions(tenant, paths=False)
     yield "privileges", privileges(tenant)
     yield "blast", blast_radius(tenant)
@@ -384,4 +400,4 @@ def stages(tenant: Tenant) -> Iterator[tuple[str, object]]:
     yield "impact", departure_impact(tenant)
     yield "bus_factor", bus_factor(tenant)
     yield "unused", unused_connections(tenant)
-    yield "drift", changes(tenant, later(tenant), ["grants"])
+    yield "drift", changes(tenant, open_snapshot(month_later), ["grants"])
