@@ -330,3 +330,10 @@ def test_the_members_that_the_portal_lists_may_be_groups(tmp_path):
     frames = read_text(tmp_path, "\n".join([header, *rows])).frames
     assert frames["identities"]["identity_id"].tolist() == ["u1"]
     assert frames["groups"]["group_id"].tolist() == ["g2"]
+
+
+@pytest.mark.parametrize(("word", "enabled"), [("WAHR", True), ("Falsch", False), ("VRAI", True), ("perhaps", None)])
+def test_flags_in_the_language_of_the_spreadsheet(tmp_path, word, enabled):
+    text = f"userPrincipalName;objectId;accountEnabled\na@c.example;u1;{word}\n"
+    told = read_text(tmp_path, text).frames["identities"]["account_enabled"].item()
+    assert (None if told is pd.NA else bool(told)) == enabled

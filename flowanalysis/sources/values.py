@@ -18,8 +18,9 @@ from flowanalysis.schema.compact import CompactText
 UNTOLD = "(not told)"
 """Stands in a key where an export does not say whose row it is, such as a member list without its group."""
 
-TRUE = {"true", "yes", "1", "$true"}
-FALSE = {"false", "no", "0", "$false"}
+# Spreadsheets write the words of their own language when they save what they opened.
+TRUE = {"true", "yes", "1", "$true", "wahr", "ja", "vrai", "oui", "verdadero", "vero", "waar", "sant", "sand"}
+FALSE = {"false", "no", "0", "$false", "falsch", "nein", "faux", "non", "falso", "onwaar", "falskt", "falsk"}
 # PowerShell 5.1 writes dates as milliseconds since 1970, with or without an offset.
 SCRIPT_DATE = re.compile(r"^\\?/Date\((-?\d+)([+-]\d{4})?\)\\?/$")
 ISO_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}(?:$|[T ]\d)")
