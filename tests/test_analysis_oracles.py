@@ -17,6 +17,7 @@ from flowanalysis.analysis.blast import blast_radius, escalations
 from flowanalysis.analysis.changes import apply, changes
 from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.analysis.drift import rights_drift
+from flowanalysis.analysis.execution import connection_accounts
 from flowanalysis.analysis.gap import flow_gap, least_privilege_gap
 from flowanalysis.analysis.holders import unused_connections, who_reaches
 from flowanalysis.analysis.overlap import permission_overlap
@@ -249,7 +250,13 @@ def test_connections_that_no_flow_declares(worlds, seeds):
         world = worlds(seed)
         used = {u["connection_id"] for u in world.uses}
         expected = set(world.account) - used if world.tenant.has("connections", "flow_connections") else set()
-        assert set(unused_connections(world.tenant)["connection_id"]) == expected, seed
+        unused, key = unused_connections(world.tenant), ["environment_id", "connection_id"]
+        assert set(unused["connection_id"]) == expected, seed
+        known = connection_accounts(world.tenant)[[*key, "account_id", "account_name"]]
+        told = unused[key].merge(known, on=key, how="left")
+        assert unused["account_id"].equals(told["account_id"]), seed
+        named = told["account_name"].fillna("an account that is not known")
+        assert all(f" of {name} to " in text for name, text in zip(named, unused["sentence"], strict=True)), seed
 
 
 def test_explanations_are_as_short_as_they_can_be(worlds, seeds):

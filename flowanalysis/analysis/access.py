@@ -106,7 +106,7 @@ def grant_columns(tenant: Tenant, found: Reach, room: int) -> dict[str, tuple[np
     size, empty = room + levels.nnz, np.full(room, -1, np.int8)
     people = np.append(-1, found.principals).astype(np.int32)
     kind = np.full(size, -1, kinds.codes.dtype)
-    np.take(kinds.codes, levels.indices, out=kind[room:], mode="clip")
+    kind[room:] = kinds.codes[levels.indices]
     direct = own(tenant, found).view(np.int8)
     return {
         "identity_id": (np.repeat(people, np.append(room, np.diff(levels.indptr))), who_),
@@ -220,11 +220,16 @@ def held_by(tenant: Tenant, found: Ways, holder: pd.Series) -> tuple[np.ndarray,
 def _stack(tenant: Tenant, found: Reach, others: list[pd.DataFrame]) -> pd.DataFrame:
     """Other rows and then grants, each column one categorical; each part is sorted already, kinds in order."""
     grants = grant_columns(tenant, found, sum(map(len, others)))
-    columns = {name: _filled(*column, [part[name].array for part in others]) for name, column in grants.items()}
-    return pd.DataFrame(columns | {"level": columns["level"].as_ordered()}, copy=False)
+    columns = {
+        name: _filled(*column, [part[name].array for part in others], ordered=name == "level")
+        for name, column in grants.items()
+    }
+    return pd.DataFrame(columns, copy=False)
 
 
-def _filled(codes: np.ndarray, known: pd.Index, parts: list[pd.api.extensions.ExtensionArray]) -> pd.Categorical:
+def _filled(
+    codes: np.ndarray, known: pd.Index, parts: list[pd.api.extensions.ExtensionArray], *, ordered: bool
+) -> pd.Categorical:
     """A column whose first rows are filled in place: what only they say comes after the texts that are known."""
     start = 0
     for array in parts:
@@ -237,4 +242,4 @@ def _filled(codes: np.ndarray, known: pd.Index, parts: list[pd.api.extensions.Ex
                 codes = codes.astype(np.int32)
         codes[start : start + len(places)] = places
         start += len(places)
-    return pd.Categorical.from_codes(codes, categories=known, validate=False)
+    return pd.Categorical.from_codes(codes, categories=known, ordered=ordered, validate=False)

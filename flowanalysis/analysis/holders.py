@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.analysis.execution import connection_accounts, declared
+from flowanalysis.analysis.execution import declared
 from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import chain, in_words, labels, verb
 from flowanalysis.analysis.reach import covered, editors, kept, level_names
 from flowanalysis.codes import LEVELS, Codes, pair
 from flowanalysis.errors import UnknownName
+from flowanalysis.lookup import text_by
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.tenant import Tenant
@@ -178,26 +179,48 @@ def unused_connections(tenant: Tenant) -> pd.DataFrame:
         it), sentence. When the connections of flows were not collected the frame is empty, and ``attrs["coverage"]``
         says that there is no answer. Apps may use a connection too; they are not seen here.
     """
-    codes, rows = tenant.codes, connection_accounts(tenant)
-    rows = rows.drop(columns=["account_kind", "method", "reason"])
-    rows[["display_name", "status", "created_at"]] = tenant.connections[["display_name", "status", "created_at"]]
+    codes, rows = tenant.codes, tenant.connections
     place = codes.connections.codes(pair(rows, "connection_id"))
     used = np.zeros(len(codes.connections) + 1, bool)
     used[declared(tenant)] = True
     used[codes.uses.indices] = True
-    free = ~used[place] & tenant.has("connections", "flow_connections")
-    rows, place = rows[free].reset_index(drop=True), place[free]
+    free = np.flatnonzero(~used[place] & tenant.has("connections", "flow_connections"))
+    # Codes of connections are in the order of environment and id.
+    free = free[np.lexsort((place[free], rows["created_at"].array.asi8[free], rows["created_at"].isna()[free]))]
+    rows, place = rows.take(free).reset_index(drop=True), place[free]
+    rows["account_id"], rows["account_name"] = _signed_in(codes, place), _account_names(rows)
     bound = codes.connections.codes(pair(tenant.connection_references, "connection_id"))
     statuses = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["status"]
-    rows["account_status"] = rows["account_id"].map(statuses).astype(TEXT)
+    rows["account_status"] = text_by(rows["account_id"], statuses)
     rows["age_days"] = (tenant.as_of - rows["created_at"]).dt.days.astype(COUNT)
     rows["shares"] = pd.array(np.diff(codes.shares.indptr)[place], dtype=COUNT)
     rows["references"] = pd.array(np.bincount(bound[bound >= 0], minlength=len(codes.connections))[place], dtype=COUNT)
+    rows["sentence"] = _unused_sentences(rows)
+    columns = ["environment_id", "connection_id", "connector_id", "display_name", "account_id", "account_status"]
+    columns += ["status", "created_at", "age_days", "shares", "references", "sentence"]
+    return covered(rows[columns], tenant, UNUSED_TABLES, essential=("connections", "flow_connections"))
+
+
+def _signed_in(codes: Codes, connection: np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """The account behind each connection; NA where none is known."""
+    first = codes.signs_in.indptr[connection]
+    known = codes.signs_in.indptr[connection + 1] > first
+    accounts = np.full(len(connection), -1)
+    accounts[known] = codes.signs_in.indices[first[known]]
+    return codes.principals.text(accounts)
+
+
+def _account_names(rows: pd.DataFrame) -> pd.Series:
+    """The account as each connection names it, as `connection_accounts` tells: the best evidence, last the maker."""
+    names = rows["created_by_upn"].where(rows["created_by_id"].notna())
+    for column in ("username", "client_id", "account_name"):
+        told = rows[column].notna() & (rows[column] != "").fillna(False)
+        names = rows[column].where(told, names)
+    return names
+
+
+def _unused_sentences(rows: pd.DataFrame) -> pd.Series:
     age = (", made " + rows["age_days"].astype(TEXT) + " days ago").fillna("")
     account = rows["account_name"].fillna("an account that is not known")
     connector = rows["connector_id"].fillna("an unknown service")
-    rows["sentence"] = ("No flow uses the connection of " + account + " to " + connector + age + ".").astype(TEXT)
-    columns = ["environment_id", "connection_id", "connector_id", "display_name", "account_id", "account_status"]
-    columns += ["status", "created_at", "age_days", "shares", "references", "sentence"]
-    rows = rows.sort_values(["created_at", "environment_id", "connection_id"], kind="stable", ignore_index=True)
-    return covered(rows[columns], tenant, UNUSED_TABLES, essential=("connections", "flow_connections"))
+    return ("No flow uses the connection of " + account + " to " + connector + age + ".").astype(TEXT)
