@@ -26,12 +26,15 @@ class Pages:
         self.links, self.limits, self.asked = links, Limits(), []
         self.gate = threading.Semaphore(99)
 
-    def fetch(self, call, *, seen):
+    def receive(self, call):
         self.asked.append(call)
         if call not in self.links:
             raise HonestStop(f"no {call}")
         self.gate.acquire()
-        seen(call.encode())
+        return call.encode()
+
+    def fetch(self, call, *, received):
+        assert received == call.encode()
         return SimpleNamespace(value=call, text=None)
 
     def halt(self):

@@ -11,6 +11,7 @@ from flowanalysis.collect.transport import Answer, Call, Transport
 
 __all__ = ["walk"]
 
+Page = tuple[str, Future[bytes]]
 Walked = tuple[str, Answer, str | None]  # address, page, address of the next
 
 
@@ -58,7 +59,10 @@ def walk(
 
 
 class _UnderWay:
-    """At most two pages: the one that is worked on and the one after it, so that a stop costs no more than these."""
+    """At most two pages: the one that is worked on and the one after it, so that a stop costs no more than these.
+
+    A thread that has received a page goes straight on to the next one, while the page is read by who took it.
+    """
 
     def __init__(
         self,
@@ -68,45 +72,59 @@ class _UnderWay:
         pool: ThreadPoolExecutor,
     ) -> None:
         self.transport, self.ask, self.glimpse, self.pool = transport, ask, glimpse, pool
-        self.coming: dict[str, Future[Answer]] = {}
+        self.coming: dict[str, Future[bytes]] = {}
         self.glimpsed: dict[str, str] = {}
-        self.lock = threading.RLock()
+        self.lock = threading.Lock()
 
     def take(self, place: str) -> Answer:
         """The page of an address; the one before it is done with."""
         with self.lock:
             self._keep(place)
-            self.begin(place)
-            self._look_ahead(place)
-        return self.coming[place].result()
+            self._ask_for(self._claim(place))
+            self._ask_for(self._behind(place))
+        return self.transport.fetch(self.ask(place), received=self.coming[place].result())
 
     def begin(self, place: str) -> None:
         """Ask for a page, unless it is under way."""
         with self.lock:
-            if place not in self.coming:
-                self.coming[place] = self.pool.submit(self._fetch, place)
+            self._ask_for(self._claim(place))
 
     def drop(self) -> None:
         """Let go of everything that has not begun."""
         with self.lock:
             self._keep("")
 
-    def _fetch(self, place: str) -> Answer:
-        call = self.ask(place)
-        return self.transport.fetch(call, seen=lambda content: self._glimpse(content, place))
+    def _ask_for(self, page: Page | None) -> None:
+        if page is not None:
+            self.pool.submit(self._receive, page)
 
-    def _glimpse(self, content: bytes, place: str) -> None:
-        following = self.glimpse(content, place)
-        with self.lock:
-            if following is not None and place in self.coming:
-                self.glimpsed[place] = following
-                self._look_ahead(place)
+    def _receive(self, page: Page | None) -> None:
+        """Receive a page, then the one behind it, as long as they are wanted."""
+        while page is not None and self.coming.get(page[0]) is page[1]:
+            place, promised = page
+            try:
+                content = self.transport.receive(self.ask(place))
+                guess = self.glimpse(content, place)
+            except BaseException as problem:  # told to who takes the page; nobody else may ever know of it
+                promised.set_exception(problem)
+                return
+            with self.lock:
+                if guess is not None and place in self.coming:
+                    self.glimpsed[place] = guess
+                page = self._behind(place)
+            promised.set_result(content)
 
-    def _look_ahead(self, place: str) -> None:
-        if place in self.glimpsed and len(self.coming) < 2:
-            self.begin(self.glimpsed[place])
+    def _claim(self, place: str | None) -> Page | None:
+        """A page that is not under way, which it is from now on."""
+        if place is None or place in self.coming:
+            return None
+        return place, self.coming.setdefault(place, Future())
+
+    def _behind(self, place: str) -> Page | None:
+        """The page glimpsed behind another, if there is room for it."""
+        return self._claim(self.glimpsed.get(place)) if len(self.coming) < 2 else None
 
     def _keep(self, place: str) -> None:
         for other in [p for p in self.coming if p != place]:
-            self.coming.pop(other).cancel()
+            del self.coming[other]
             self.glimpsed.pop(other, None)

@@ -1,4 +1,4 @@
-"""Read an answer's body: bounded in time, size and expansion, strict in its text."""
+"""Read an answer's body: bounded in size and expansion, strict in its text."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 import orjson
 import requests
 
-from flowanalysis.collect.clock import Clock
-from flowanalysis.collect.limits import Broken, Limits, Malformed, Slow
+from flowanalysis.collect.limits import Broken, Limits, Malformed
 from flowanalysis.errors import HonestStop
 
 __all__ = ["decode", "parse", "read"]
@@ -23,16 +22,15 @@ LONE = re.compile("[\ud800-\udfff]")  # halves that found no partner
 FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts compress beyond every ratio
 
 
-def read(answer: requests.Response, *, limits: Limits, clock: Clock, started: float) -> bytes:
+def read(answer: requests.Response, *, limits: Limits) -> bytes:
     """The whole body, decompressed.
 
-    ``read1`` returns what has arrived: the ordinary iterators wait for a full chunk, each dribbled byte resets
-    their timeout, and a deadline checked between chunks never runs.
+    ``read1`` returns what has arrived; the session that opened the answer sees to it that all arrives in time.
 
     Raises
     ------
-    Slow, Broken, Malformed
-        To be asked for again: not within the deadline, cut short, not the compression it claims.
+    Broken, Malformed
+        To be asked for again: cut short, not the compression it claims; ``Slow`` from the session.
     HonestStop
         When the body is larger, or expands more, than any honest page.
     """
@@ -41,8 +39,6 @@ def read(answer: requests.Response, *, limits: Limits, clock: Clock, started: fl
     size = arrived = 0
     while True:
         chunk = answer.raw.read1(CHUNK, decode_content=False)
-        if clock.monotonic() - started > limits.deadline:
-            raise Slow(f"no whole answer within {limits.deadline:g} s")
         if not chunk:
             break
         arrived += len(chunk)

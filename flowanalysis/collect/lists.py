@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from flowanalysis.collect import pages
+from flowanalysis.collect import body, pages
 from flowanalysis.collect.ahead import walk
 from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.journal import Journal
+from flowanalysis.collect.shapes import Keys, Reader
 from flowanalysis.collect.stops import Answered, Interrupted, StartOver
-from flowanalysis.collect.transport import Answer, Call
+from flowanalysis.collect.transport import Answer, Call, Parse
 from flowanalysis.errors import HonestStop, RefusedRequest
 
 __all__ = ["asking", "latest", "read_list", "server_count"]
@@ -39,11 +40,11 @@ class Progress:
     notes: list[str] = field(default_factory=list)
 
 
-def asking(endpoint: Endpoint, service: Service, place: str) -> Call:
+def asking(endpoint: Endpoint, service: Service, place: str, parse: Parse = body.parse) -> Call:
     """The call for one page; `place` is its address, or the token of a query by POST."""
     check = pages.check_record if endpoint.paging == "object" else pages.check_page
     if endpoint.payload is None:
-        return Call(place, service, headers=endpoint.headers, check=check)
+        return Call(place, service, headers=endpoint.headers, check=check, parse=parse)
     options = {**endpoint.payload["Options"], "SkipToken": place}
     return Call(
         service.base + endpoint.relative(),
@@ -148,13 +149,14 @@ def _pages(
     context: Context, endpoint: Endpoint, service: Service, journal: Journal, state: Progress, seen: pages.Seen
 ) -> None:
     bar = context.bar(endpoint.name, total=state.count, done=state.items)
+    parse = body.parse if endpoint.redact else Reader(endpoint.key).parse  # what is searched is read whole
     try:
         if state.next is None:
             return
         walked = walk(
             context.transport,
             state.next,
-            ask=lambda place: asking(endpoint, service, place),
+            ask=lambda place: asking(endpoint, service, place, parse),
             follow=lambda answer, place: _following(endpoint, service, answer.value, place),
             glimpse=pages.glimpse if endpoint.payload is None else lambda content, place: None,
         )
@@ -174,21 +176,28 @@ def _pages(
             bar.update(rows)
             if context.due():
                 journal.commit(**vars(state))
+    except BaseException:
+        journal.commit(**vars(state))  # else the end follows at once, and vouches for all
+        raise
     finally:
         bar.close()
-        journal.commit(**vars(state))
 
 
 def _line(
     context: Context, endpoint: Endpoint, journal: Journal, seen: pages.Seen, place: str, answer: Answer
 ) -> tuple[bytes, int, int]:
     """A page as its line, its number of rows, and of definitions left out; as the server wrote it when all stays."""
+    request = pages.relative(place) if not endpoint.payload else endpoint.path
+    keys = pages.rows_of(answer.value)
+    if isinstance(keys, Keys):
+        if seen.fresh(keys):
+            return pages.line(request, answer.value, observed=context.observed, text=answer.text), len(keys), 0
+        answer = Answer(body.decode(answer.text or b""), answer.text)
     page, left_out = context.redact(answer.value, endpoint.redact)
     text = answer.text if page is answer.value else None
     rows = pages.rows_of(page) or []
     whole, page = page, pages.with_rows(page, kept := seen.keep(rows, lambda: _rows(journal)))
     text = text if page is whole else None
-    request = pages.relative(place) if not endpoint.payload else endpoint.path
     return pages.line(request, page, observed=context.observed, text=text), len(kept), left_out
 
 

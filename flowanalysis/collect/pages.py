@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from flowanalysis.collect.limits import Malformed
+from flowanalysis.collect.shapes import Keys
 from flowanalysis.errors import HonestStop, RefusedRequest
 
 __all__ = [
@@ -45,7 +46,7 @@ def check_page(answer: Any) -> None:
     rows = answer.get("value", answer.get("data") if "totalRecords" in answer else None)
     if answer.get("error") is not None:
         raise Malformed("an error inside an answer that says success")
-    if not isinstance(rows, list) or not {dict}.issuperset(map(type, rows)):
+    if not isinstance(rows, Keys) and not (isinstance(rows, list) and {dict}.issuperset(map(type, rows))):
         raise Malformed("a page without a list of rows")
     if not all(isinstance(answer[name], str | None) for name in link_names(answer)):
         raise Malformed("a link to the next page that is not text")
@@ -153,8 +154,7 @@ class Seen:
         HonestStop
             When page after page brings nothing new.
         """
-        if self.checks is None and rows and self._new(rows):
-            self.barren = 0
+        if self.fresh([row.get(self.key) for row in rows]):
             return rows
         if self.checks is None and rows:
             self._compare(earlier())
@@ -163,6 +163,18 @@ class Seen:
         self._bore(len(self.checks or ()) > known or not all(isinstance(row.get(self.key), str) for row in kept))
         return rows if len(kept) == len(rows) else kept
 
+    def fresh(self, keys: list[Any]) -> bool:
+        """Note the keys of a page's rows; False when `keep` must see the rows themselves: one may have come before."""
+        if self.checks is not None or not keys:
+            return False
+        names = [key for key in keys if isinstance(key, str)]
+        known = len(self.marks)
+        self.marks.update(map(hash, map(str.lower, names)))
+        if len(self.marks) < known + len(names):
+            return False
+        self.barren = 0
+        return True
+
     def _bore(self, something: bool) -> None:
         self.barren = 0 if something else self.barren + 1
         if self.barren >= BARREN:
@@ -170,17 +182,8 @@ class Seen:
 
     def recall(self, earlier: Callable[[], Iterable[list[Row]]]) -> None:
         """Rows of the pages that an earlier run left."""
-        if not all(self._new(rows) for rows in earlier()):
+        if not all(self.fresh([row.get(self.key) for row in rows]) for rows in earlier() if rows):
             self._compare(earlier())
-
-    def _new(self, rows: list[Row]) -> bool:
-        """Whether no row was met before, nor twice here; if so, all are noted."""
-        names = [name for row in rows if isinstance(name := row.get(self.key), str)]
-        marks = {hash(name.lower()) for name in names}
-        if len(marks) < len(names) or not marks.isdisjoint(self.marks):
-            return False
-        self.marks |= marks
-        return True
 
     def _compare(self, earlier: Iterable[list[Row]]) -> None:
         counted = self.duplicates, self.conflicts

@@ -14,7 +14,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -31,7 +31,7 @@ from flowanalysis.collect.stops import BadRequest, Interrupted, NotFound, NotPer
 from flowanalysis.collect.wire import session
 from flowanalysis.errors import RefusedRequest
 
-__all__ = ["Answer", "Call", "Tokens", "Transport", "scrub"]
+__all__ = ["Answer", "Call", "Parse", "Tokens", "Transport", "scrub"]
 
 log = logging.getLogger("flowanalysis.collect")
 
@@ -39,6 +39,8 @@ READING_POSTS = re.compile(r"/(v1\.0|beta)/\$batch|/resourcequery/resources/quer
 THROTTLED = {429, 503}
 FAILED = {408, 500, 502, 504, 509}
 LOST_PLACE = {"directory_expiredpagetoken", "request_expiredpagetoken", "syncstatenotfound", "resyncrequired"}
+Received = TypeVar("Received")
+Parse = Callable[[bytes], tuple[Any, bytes | None]]
 STEP = 1.0  # seconds between looks at the stop sign
 SECRET = re.compile(r"(?i)(bearer\s+)\S+|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|([?&](?:sig|code|token|access_token)=)[^&\s\"']+")
 
@@ -54,8 +56,8 @@ class Tokens(Protocol):
 class Call:
     """One request: where, of which service, what must be true of the answer.
 
-    `check` raises ``Malformed`` when the answer is not what was asked for; `path` is the address without origin
-    and query, fit for messages.
+    `parse` gives the value of a body and the bytes that say just this; `check` raises ``Malformed`` when the value is
+    not what was asked for; `where` is the address without origin and query, fit for messages.
     """
 
     url: str
@@ -64,6 +66,7 @@ class Call:
     payload: Any = None
     check: Callable[[Any], None] | None = None
     text: bool = False
+    parse: Parse = body.parse
 
     @property
     def where(self) -> str:
@@ -139,8 +142,8 @@ class Transport:
         """The value that answers a call; raises as `fetch` does."""
         return self.fetch(call).value
 
-    def fetch(self, call: Call, *, seen: Callable[[bytes], None] | None = None) -> Answer:
-        """The answer to a call; `seen` is shown the bytes of each answer that says success, before they are checked.
+    def fetch(self, call: Call, *, received: bytes | None = None) -> Answer:
+        """The answer to a call, checked; `received` is its body where `receive` brought it already.
 
         Raises
         ------
@@ -150,14 +153,24 @@ class Transport:
             When it should be tried later; ``NotPermitted``, ``NotFound``, ``StartOver``, ``BadRequest`` when the
             server says no; ``HonestStop`` when the answer cannot be trusted.
         """
+        return self._patiently(call, lambda content: _checked(call, content), received)
+
+    def receive(self, call: Call) -> bytes:
+        """The body of an answer that says success, not looked into; raises as `fetch` does."""
+        return self._patiently(call, bytes)
+
+    def _patiently(self, call: Call, read: Callable[[bytes], Received], content: bytes | None = None) -> Received:
+        """What can be read of a call's answer, asked for as often as the budgets allow."""
         self._permit(call)
         budget = Budget(self.limits, self.clock)
         challenge: str | None = None
         renewed = False
         while True:
-            self._queue(call)
             try:
-                return self._once(call, seen, renewed=renewed, claims=challenge)
+                if content is None:
+                    self._queue(call)
+                    content = self._once(call, renewed=renewed, claims=challenge)
+                return read(content)
             except _Unauthorised as refused:
                 if renewed and refused.claims in (None, challenge):
                     raise Interrupted(
@@ -166,6 +179,7 @@ class Transport:
                     ) from None
                 renewed, challenge = True, refused.claims
             except Again as again:
+                content = None
                 pause = budget.wait(again, call.where)
                 log.debug("%s: %s; again in %.1f s", call.where, again, pause)
                 self._close(call, pause, shared=isinstance(again, Throttled))
@@ -210,24 +224,18 @@ class Transport:
             until = self.clock.monotonic() + pause
             self._closed_until[here] = max(until, self._closed_until.get(here, 0.0))
 
-    def _once(self, call: Call, seen: Callable[[bytes], None] | None, *, renewed: bool, claims: str | None) -> Answer:
+    def _once(self, call: Call, *, renewed: bool, claims: str | None) -> bytes:
         token = self.tokens.token(call.service.scope, refresh=renewed, claims=claims)
-        started = self.clock.monotonic()
         try:
             with self._open(call, token) as answer:
-                content = body.read(answer, limits=self.limits, clock=self.clock, started=started)
+                content = body.read(answer, limits=self.limits)
         except (requests.RequestException, HTTPError, OSError) as problem:
             raise Broken(f"the connection failed ({type(problem).__name__})") from None
         if answer.status_code != 200:
             self._refused(answer, content, call)
         if len(token) > 15 and token.encode() in content:
             raise RefusedRequest(f"{call.where}: the answer repeats the token that was sent; it is not kept")
-        if seen:
-            seen(content)
-        value, text = (content.decode("utf-8-sig", "strict"), None) if call.text else body.parse(content)
-        if call.check:
-            call.check(value)
-        return Answer(value, text)
+        return content
 
     def _open(self, call: Call, token: str) -> requests.Response:
         with self._lock:
@@ -268,6 +276,14 @@ class Transport:
         kinds = {403: NotPermitted, 404: NotFound, 410: StartOver}
         kind = StartOver if code.lower() in LOST_PLACE else kinds.get(status, BadRequest)
         raise kind(f"{call.where}: answered {said}", status=status, code=code)
+
+
+def _checked(call: Call, content: bytes) -> Answer:
+    """The value of a body, if it is what was asked for."""
+    value, text = (content.decode("utf-8-sig", "strict"), None) if call.text else call.parse(content)
+    if call.check:
+        call.check(value)
+    return Answer(value, text)
 
 
 class _Unauthorised(Exception):

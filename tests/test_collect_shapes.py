@@ -1,0 +1,126 @@
+"""Pages read by the shape of those before: what is accepted, and what is said of it, is what strict reading says."""
+
+from __future__ import annotations
+
+import random
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowanalysis.collect import body
+from flowanalysis.collect.limits import Malformed
+from flowanalysis.collect.shapes import CHANGES, Keys, Reader
+
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.text(max_size=4)
+VALUE = st.recursive(
+    PLAIN | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=2),
+    max_leaves=4,
+)
+ROWS = st.lists(st.dictionaries(st.sampled_from(["id", "a", "b", 'odd"\n']), VALUE, max_size=3), max_size=3)
+LINKS = st.dictionaries(
+    st.sampled_from(["@odata.nextLink", "@odata.deltaLink", "@odata.NextLink", "@odata.count", "error"]),
+    st.none() | st.just("https://graph.example/2") | st.just(3),
+    max_size=2,
+)
+PAGES = st.builds(lambda rows, links: {**links, "value": rows}, ROWS, LINKS)
+LICENCES = [{"sku": "s", "off": []}]
+ORDINARY = {"id": "u-1", "name": "Ä", "on": True, "since": None, "plans": LICENCES, "lead": {"id": "x"}}
+    "id": "u-1",
+    "name": "Ä",
+    "on": True,
+    "since": None,
+    "plans": [{"sku": "s", "off": []}],
+    "lead": {"id": "x"},
+}
+
+
+def said(parse, content: bytes):
+    """A page by its links and keys, or that it is none."""
+    try:
+        page, text = parse(content)
+    except Malformed:
+        return "malformed"
+    if not isinstance(page, dict) or not isinstance(page.get("value"), list):
+        return page, text
+    rows = page["value"]
+    keys = rows if isinstance(rows, Keys) else [r.get("id") if isinstance(r, dict) else (r,) for r in rows]
+    return {**{name: link for name, link in page.items() if link is not None}, "value": list(keys)}, text
+
+
+@given(st.lists(PAGES, max_size=5))
+def test_pages_say_the_same_by_their_shape_as_strictly(told):
+    reader = Reader("id")
+    for page in (*told, *told):
+        content = orjson.dumps(page)
+        assert said(reader.parse, content) == said(body.parse, content)
+
+
+def read(rows: list[dict]) -> Reader:
+    reader = Reader("id")
+    reader.parse(orjson.dumps({"value": rows}))
+    return reader
+
+
+def test_harm_at_any_byte_is_seen_as_strictly():
+    """Bytes replaced, doubled and left out at random places of a page of a known shape."""
+    chance, reader = random.Random(3), read([ORDINARY])
+    content = orjson.dumps({"@odata.nextLink": "https://graph.example/2", "value": [ORDINARY, ORDINARY]})
+    assert isinstance(reader.parse(content)[0]["value"], Keys)
+    for _ in range(6000):
+        at, harm = chance.randrange(len(content)), bytes([chance.choice(b'"\\{}[],:0e1.-+ \n\x00\xff\xc3u')])
+        broken = content[:at] + chance.choice([harm, harm + content[at : at + 1], b""]) + content[at + 1 :]
+        reader.changes = CHANGES  # what is broken teaches nothing here
+        assert said(reader.parse, broken) == said(body.parse, broken)
+
+
+HOSTILE = [
+    b"1e999",
+    b"-1e400",
+    b"1" * 400,
+    b"1.5",
+    b"1.0",
+    b"1e2",
+    b"01",
+    b"NaN",
+    b'"\xff"',
+    b'"\xed\xa0\x80"',
+    b'"\\ud83d"',
+    b'"\\q"',
+    b'"a\nb"',
+    b"[" * 1100 + b"]" * 1100,
+    b'{"x":' * 60_000 + b"1" + b"}" * 60_000,
+    b"",
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE, ids=lambda v: repr(v[:12]))
+@pytest.mark.parametrize("known", [1, "text", None, [], {}, [[1]]], ids=repr)
+def test_a_hostile_value_is_never_let_through_by_a_shape(value, known):
+    reader = read([{"id": "u-1", "n": known}, {"id": "u-2", "n": 7}])
+    for name in (b"n", b"new"):
+        content = b'{"value":[{"id":"u-3","%s":%s}]}' % (name, value)
+        assert said(reader.parse, content) == said(body.parse, content)
+
+
+def test_a_column_that_was_not_asked_for_is_read_strictly():
+    content = orjson.dumps({"value": [{**ORDINARY, "password": "more than was asked for"}]})
+    assert not isinstance(read([ORDINARY]).parse(content)[0]["value"], Keys)
+
+
+@pytest.mark.parametrize("odd", [{"id": 1.5}, {str(n): n for n in range(300)}, {"id": [[[[[[[[[[1]]]]]]]]]]}])
+def test_a_list_without_a_shape_is_read_strictly_for_ever(odd):
+    reader = read([odd])
+    content = orjson.dumps({"value": [ORDINARY]})
+    for _ in range(3):
+        assert reader.parse(content) == body.parse(content)
+
+
+def test_a_list_that_changes_its_shape_for_ever_is_no_longer_learned():
+    reader = Reader("id")
+    for number in range(CHANGES + 5):
+        reader.parse(orjson.dumps({"value": [{"id": "a", f"c{number}": 1}]}))
+    assert reader.changes == CHANGES
+    assert len(reader.shape.members) == CHANGES + 1
