@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flowanalysis import matrices
 from flowanalysis.analysis.reach import Reach, kept
@@ -26,14 +27,14 @@ VERBS = {
 @kept
 def labels(tenant: Tenant) -> pd.Series:
     """A readable name for each principal: user principal name, else display name, else id."""
-    people = tenant.identities[["identity_id", "upn", "display_name"]]
-    people = people.assign(name=people["upn"].fillna(people["display_name"]))[["identity_id", "name"]]
-    groups = tenant.groups[["group_id", "display_name"]].set_axis(["identity_id", "name"], axis=1)
-    known = pd.concat([people, groups], ignore_index=True).dropna().drop_duplicates("identity_id")
-    names = pd.Series(tenant.codes.principals.text(np.arange(len(tenant.codes.principals))), dtype=TEXT)
-    places = tenant.codes.principals.codes(known["identity_id"])
-    names.iloc[places[places >= 0]] = known.loc[places >= 0, "name"].array
-    return names
+    people, groups, principals = tenant.identities, tenant.groups, tenant.codes.principals
+    shown = pd.concat([people["upn"].fillna(people["display_name"]), groups["display_name"]], ignore_index=True)
+    place = principals.codes(pd.concat([people["identity_id"], groups["group_id"]], ignore_index=True))
+    told = np.flatnonzero((place >= 0) & shown.notna().to_numpy())[::-1]
+    source = len(shown) + np.arange(len(principals))
+    source[place[told]] = told  # of several the first is written last
+    texts = pa.chunked_array([*pa.chunked_array(pa.array(shown.array)).chunks, principals.values], pa.large_string())
+    return pd.Series(TEXT.__from_arrow__(texts.combine_chunks().take(pa.array(source))))
 
 
 def explain(tenant: Tenant, found: Reach, rows: pd.DataFrame) -> pd.Series:
