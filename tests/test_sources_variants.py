@@ -278,6 +278,37 @@ STRANGERS = {
         ["environment_id", "flow_id", "display_name"],
         [["e1", "f1", "F"]],
     ),
+    "a definition inside a text": (
+        [{**FLOWS[0], "properties": {"definition": '{"triggers": {"t": {"type": "Recurrence"}}, "actions": {}}'}}],
+        "steps",
+        ["flow_id", "type"],
+        [["f0", "Recurrence"]],
+    ),
+    "references in a list": (
+        [
+            {
+                **FLOWS[0],
+                "properties": {
+                    "connectionReferences": [{"id": "/apis/shared_sql", "connectionName": f"c{n}"} for n in (1, 2)]
+                },
+            }
+        ],
+        "flow_connections",
+        ["alias", "connection_id"],
+        [["shared_sql", "c1"], ["shared_sql_1", "c2"]],
+    ),
+    "members by their ids": (
+        {"groupId": "g1", "members": ["u1"]},
+        "memberships",
+        ["group_id", "member_id"],
+        [["g1", "u1"]],
+    ),
+    "flags as words": (
+        [{**USERS[0], "accountEnabled": "False"}],
+        "identities",
+        ["identity_id", "account_enabled"],
+        [["u0", False]],
+    ),
     "a list inside a text": (SHARED, "grants", ["principal_id", "level"], [["u1", "read"]]),
 }
 
@@ -337,3 +368,22 @@ def test_flags_in_the_language_of_the_spreadsheet(tmp_path, word, enabled):
     text = f"userPrincipalName;objectId;accountEnabled\na@c.example;u1;{word}\n"
     told = read_text(tmp_path, text).frames["identities"]["account_enabled"].item()
     assert (None if told is pd.NA else bool(told)) == enabled
+
+
+@pytest.mark.parametrize(
+    ("lines", "table", "columns", "expected"),
+    [
+        (["groupId,memberId", "g1,u1"], "memberships", ["group_id", "member_id"], ["g1", "u1"]),
+        (["workflowid,category,statecode", "w1,5,1"], "flows", ["flow_id", "state"], ["w1", "Started"]),
+        (["systemuserid,fullname,isdisabled", "s1,A,No"], "dataverse_users", ["is_disabled"], [False]),
+        (["who;resource;level;sensitivity", "u1;mailbox=a@c.example;read;2,5"], "resources", ["sensitivity"], [2.5]),
+    ],
+)  # fmt: skip
+def test_tables_with_the_names_of_an_api_are_its_rows(tmp_path, lines, table, columns, expected):
+    assert read_text(tmp_path, "\n".join(lines)).frames[table][columns].values.tolist() == [expected]
+
+
+def test_a_secret_variable_in_a_table_stays_out(tmp_path):
+    lines = ["environmentvariabledefinitionid,schemaname,type,defaultvalue", "d1,fab_x,Secret,tellnobody"]
+    found = read_text(tmp_path, "\n".join(lines)).frames["environment_variables"]
+    assert found[["kind", "value"]].isna().values.tolist() == [[False, True]]

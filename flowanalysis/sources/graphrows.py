@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flowanalysis.sources.sharepoint import site_id
-from flowanalysis.sources.values import count, dig, fold, items, obj, text
+from flowanalysis.sources.values import count, dig, flag, fold, items, obj, text
 
 Row = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def user(row: Row, *, deleted: bool, manager_shown: bool) -> dict[str, Any]:
         "kind": "user",
         "upn": upn,
         "user_type": text(row.get("userType")) or ("Guest" if upn and "#EXT#" in upn.upper() else None),
-        "account_enabled": _flag(row.get("accountEnabled")),
+        "account_enabled": flag(row.get("accountEnabled")),
         "status": "deleted" if deleted else None,
         "deleted_at": row.get("deletedDateTime"),
         "password_never_expires": _never_expires(row),
@@ -75,10 +75,6 @@ USER_SIGNINS = {
     "last_noninteractive_signin_at": "lastNonInteractiveSignInDateTime",
     "last_successful_signin_at": "lastSuccessfulSignInDateTime",
 }
-
-
-def _flag(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
 
 
 def _never_expires(row: Row) -> bool | None:
@@ -157,7 +153,7 @@ def service_principal(row: Row) -> dict[str, Any]:
         "identity_id": fold(row.get("id")),
         "kind": "service_principal",
         "display_name": text(row.get("displayName")) or text(row.get("appDisplayName")),
-        "account_enabled": _flag(row.get("accountEnabled")),
+        "account_enabled": flag(row.get("accountEnabled")),
         "created_at": row.get("createdDateTime"),
         "deleted_at": row.get("deletedDateTime"),
         "status": "deleted" if text(row.get("deletedDateTime")) else None,
@@ -200,8 +196,8 @@ def role_definition(row: Row) -> dict[str, Any]:
         "role_id": fold(row.get("id")),
         "template_id": fold(row.get("templateId")),
         "display_name": text(row.get("displayName")),
-        "is_builtin": _flag(row.get("isBuiltIn")),
-        "is_privileged": _flag(row.get("isPrivileged")),
+        "is_builtin": flag(row.get("isBuiltIn")),
+        "is_privileged": flag(row.get("isPrivileged")),
     }
 
 
@@ -219,7 +215,7 @@ def role_assignment(row: Row, *, state: str) -> dict[str, Any]:
         "assignment_type": text(row.get("assignmentType")),
         "start_at": row.get("startDateTime"),
         "end_at": row.get("endDateTime"),
-        "is_privileged": _flag(definition.get("isPrivileged")),
+        "is_privileged": flag(definition.get("isPrivileged")),
     }
 
 
@@ -300,7 +296,7 @@ def signin(row: Row) -> dict[str, Any]:
         "at": row.get("createdDateTime"),
         "app_id": fold(row.get("appId")),
         "app_name": text(row.get("appDisplayName")),
-        "interactive": _flag(row.get("isInteractive")),
+        "interactive": flag(row.get("isInteractive")),
         "error_code": count(dig(row, "status", "errorCode")),
         "ip": text(row.get("ipAddress")),
     }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from flowanalysis.sources import graph, powerplatform
+from flowanalysis.sources import dataverse, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.records import records
 from flowanalysis.sources.values import flag
@@ -28,6 +28,13 @@ MARKS = (
     (("skuId", "skuPartNumber", "consumedUnits"), graph),
     (("clientId", "consentType", "scope"), graph),
     (("appRoleId", "roleName", "resourceId"), graph),
+    (("groupId", "memberId"), graph),
+    (("workflowid", "category"), dataverse),
+    (("connectionreferencelogicalname", "connectorid"), dataverse),
+    (("systemuserid", "fullname"), dataverse),
+    (("systemuserid", "azureactivedirectoryobjectid"), dataverse),
+    (("environmentvariabledefinitionid", "schemaname"), dataverse),
+    (("environmentvariablevalueid", "value"), dataverse),
 )
 # All the columns of lists that tell too little: what the list is, and what its rows do not say.
 BARE = {
@@ -45,7 +52,7 @@ FLAGS = (
     "isBuiltIn",
     "isPrivileged",
 )
-PARTIAL = "CSV has only some plain properties; use --output json for all"
+PARTIAL = "CSV has only some plain properties; export JSON for all of them (m365: use --output json)"
 
 
 def recognise(document: Document) -> str | None:

@@ -95,10 +95,10 @@ def resource(word: str) -> tuple[str, str]:
 
 def _right(gather: Gather, row: Row) -> tuple[Any, ...]:
     """Add the grant; gives the resource."""
-    level = row["level"].strip().lower()
+    level = str(row["level"]).strip().lower()
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of read, write, owner, full")
-    kind, key = resource(row["resource"])
+    kind, key = resource(str(row["resource"]))
     who = fold(row["who"])
     gather.add(
         "grants",
@@ -114,7 +114,7 @@ def _right(gather: Gather, row: Row) -> tuple[Any, ...]:
         },
         "rights",
     )
-    weight = float(row["sensitivity"]) if row.get("sensitivity") else None
+    weight = float(str(row["sensitivity"]).replace(",", ".")) if row.get("sensitivity") else None
     site = key.partition("|")[0] if kind == "sharepoint_list" else None
     return key, kind, text(row.get("name")), weight, site
 

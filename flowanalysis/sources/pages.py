@@ -141,7 +141,8 @@ def _pages(root: Any, place: str) -> Iterator[Page]:
     elif "groupId" in root and any(isinstance(root.get(c), list) for c in CHILDREN):
         for name in CHILDREN:
             if isinstance(root.get(name), list):
-                yield Page(tuple(root[name]), place, bare=True, request=f"groups/{root['groupId']}/{name}")
+                found = tuple({"id": row} if isinstance(row, str) else row for row in root[name])
+                yield Page(found, place, bare=True, request=f"groups/{root['groupId']}/{name}")
 
 
 def _page(body: Any, place: str, *, request: str = "", envelope: Row | None = None) -> Page:

@@ -202,7 +202,7 @@ def _flow_detail(gather: Gather, row: Row, request: str) -> None:
     flow = rows.flow(row, request=request)
     gather.add("flows", flow, export)
     _references(gather, row, request, export)
-    if isinstance(dig(row, "properties", "definition"), Mapping):
+    if rows.is_definition(dig(row, "properties", "definition")):
         read_into(gather, flow, row, export, references=False)
 
 

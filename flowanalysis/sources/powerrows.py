@@ -33,10 +33,19 @@ def flow_of(row: Row, request: str = "") -> str | None:
     return segment(row.get("id"), "flows") or segment(request, "flows")
 
 
+# The later wins where both name an alias.
+REFERENCES = ("installedConnectionReferences", "connectionReferences")
+
+
 def is_detail(row: Row) -> bool:
     """True when a flow row is a single flow's answer rather than a line of a list."""
     shown = obj(row.get("properties"))
-    return isinstance(shown.get("definition"), Mapping) or "installedConnectionReferences" in shown
+    return is_definition(shown.get("definition")) or "installedConnectionReferences" in shown
+
+
+def is_definition(found: Any) -> bool:
+    """True for a definition, which some tools hand on as text."""
+    return isinstance(found, Mapping) or (isinstance(found, str) and found.lstrip().startswith("{"))
 
 
 def flow(row: Row, *, request: str = "") -> dict[str, Any]:
@@ -88,7 +97,7 @@ def state(value: Any) -> str | None:
 def shows_references(row: Row) -> bool:
     """True when the answer would have shown the connections of the flow."""
     shown = obj(row.get("properties"))
-    return any(isinstance(shown.get(k), Mapping) for k in ("connectionReferences", "installedConnectionReferences"))
+    return any(isinstance(shown.get(k), (Mapping, list)) for k in REFERENCES)
 
 
 def references(row: Row, *, request: str = "") -> Iterator[dict[str, Any]]:
@@ -114,8 +123,20 @@ def references(row: Row, *, request: str = "") -> Iterator[dict[str, Any]]:
 def _declared(row: Row) -> dict[str, Row]:
     shown = obj(row.get("properties"))
     # a flow that somebody else installed lists its references only as installed ones
-    both = {**obj(shown.get("installedConnectionReferences")), **obj(shown.get("connectionReferences"))}
-    return {str(alias).lower(): found for alias, found in both.items() if isinstance(found, Mapping)}
+    both = [pair for key in REFERENCES for pair in _aliased(shown.get(key))]
+    return {alias.lower(): found for alias, found in both if isinstance(found, Mapping)}
+
+
+def _aliased(told: Any) -> Iterator[tuple[str, Any]]:
+    """References with the names that definitions call them by; in a list they are numbered like the service does."""
+    if isinstance(told, Mapping):
+        yield from ((str(alias), found) for alias, found in told.items())
+        return
+    met: dict[str, int] = {}
+    for found in items(told):
+        name = connector(found.get("id")) or connector(dig(found, "api", "name")) or UNTOLD
+        met[name] = met.get(name, 0) + 1
+        yield f"{name}_{met[name] - 1}" if met[name] > 1 else name, found
 
 
 def runtime_source(value: Any) -> str:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from flowanalysis.sources import graphrows, powerplatform
+from flowanalysis.sources import graphrows, powerplatform, powerrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.records import keys, records
@@ -178,7 +178,7 @@ def _flow(gather: Gather, row: Row) -> None:
         "state": None if enabled is None else "Started" if enabled else "NotStarted",
     }
     raw = {"name": row["FlowName"], **_raw(row, own)}
-    kind = "flow_detail" if isinstance(raw["properties"].get("definition"), Mapping) else "flow"
+    kind = "flow_detail" if powerrows.is_definition(raw["properties"].get("definition")) else "flow"
     powerplatform.read_row(gather, raw, kind)
 
 

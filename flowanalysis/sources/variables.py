@@ -57,7 +57,8 @@ def definition(row: Row, *, environment: str) -> dict[str, Any]:
     ...             "defaultvalue": "/subscriptions/s/x"}, environment="e1")["default_value"] is None
     True
     """
-    kind = KINDS.get(count(row.get("type")) or 0)
+    word = (text(row.get("type")) or "").lower().replace(" ", "_")
+    kind = KINDS.get(count(word) or 0, word if word in KINDS.values() else None)
     told = [v for v in items(row.get(EXPANDED)) if _active(v)]
     return {
         "environment_id": environment,
