@@ -184,8 +184,7 @@ def _held(
     level: pd.Categorical | None = None,
 ) -> pd.DataFrame:
     """Rows of a table of roles for everyone who holds them, directly or through groups."""
-    row, at = held_by(tenant, found, holder)
-    holders = tenant.codes.principals.codes(holder)[at]
+    row, at, holders = held_by(tenant, found, holder)
     direct = holders == found.principals[row]
     frame = pd.DataFrame(
         {
@@ -203,8 +202,8 @@ def _held(
     return frame.sort_values(order, kind="stable").drop_duplicates(order[:-1], ignore_index=True)
 
 
-def held_by(tenant: Tenant, found: Ways, holder: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Which identity holds which row of a table whose column names the holder: rows of `found`, rows of the table."""
+def held_by(tenant: Tenant, found: Ways, holder: pd.Series) -> tuple[np.ndarray, ...]:
+    """Which identity holds what of a table whose column names the holder: rows of `found`, of the table, holders."""
     codes = tenant.codes.principals.codes(holder)
     size = (len(tenant.codes.principals), len(holder))
     links = matrices.relation(codes, np.arange(len(holder), dtype=np.int32), 1, size)
@@ -214,7 +213,7 @@ def held_by(tenant: Tenant, found: Ways, holder: pd.Series) -> tuple[np.ndarray,
     places, counts = matrices.spans(links, found.ways.indices[some])
     row, at = np.repeat(row, counts), links.indices[places]
     order = np.lexsort((at, row))
-    return row[order], at[order]
+    return row[order], at[order], codes[at[order]]
 
 
 def _stack(tenant: Tenant, found: Reach, others: list[pd.DataFrame]) -> pd.DataFrame:

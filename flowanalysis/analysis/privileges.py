@@ -214,10 +214,10 @@ def _permission_reason(known: pd.DataFrame) -> pd.api.extensions.ExtensionArray:
 
 def _of_accounts(tenant: Tenant, found: Ways, rows: pd.DataFrame, holder: str) -> pd.DataFrame:
     """Rows for every account that holds them, directly or through groups."""
-    row, at = held_by(tenant, found, rows[holder])
+    row, at, holders = held_by(tenant, found, rows[holder])
     result = rows.iloc[at].reset_index(drop=True).drop(columns=holder)
     result["account"] = found.principals[row]
-    result["holder"] = tenant.codes.principals.codes(rows[holder])[at]
+    result["holder"] = holders
     # Where an account holds one thing in several ways, its own assignment is told.
     own = result["account"] != result["holder"]
     return result.iloc[np.argsort(own.to_numpy(), kind="stable")].reset_index(drop=True)

@@ -44,19 +44,19 @@ class Names:
     def codes(self, column: object) -> np.ndarray:
         """Codes of a column of ids as int32; -1 for NA and for ids not interned."""
         told = encoded(column)
-        if len(told) < len(told.dictionary):  # the words of few rows, not of the table that they came from
-            told = encoded(told.cast(pa.large_string()))
-        places = np.append(self._found(told.dictionary), -1).astype(np.int32)  # the last answers for NA
+        places = np.append(self._places(told.dictionary), -1).astype(np.int32)  # the last answers for NA
         return places[told.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
-    def _found(self, words: pa.Array) -> np.ndarray:
-        """Codes of distinct words; of the two tables the shorter is hashed, which is what takes the time."""
-        if len(words) * 2 > len(self):
+    def _places(self, words: pa.Array) -> np.ndarray:
+        """Codes of distinct words; only the shorter list is made a table of hashes."""
+        if len(words) >= len(self):
             return pc.index_in(words, value_set=self.values).fill_null(-1).to_numpy(zero_copy_only=False)
-        place = pc.index_in(self.values, value_set=words).fill_null(-1).to_numpy(zero_copy_only=False)
-        found = np.full(len(words), -1, np.int32)
-        found[place[place >= 0]] = np.flatnonzero(place >= 0)
-        return found
+        places = np.full(len(words), -1, np.int32)
+        if len(words):
+            found = pc.index_in(self.values, value_set=words).fill_null(-1).to_numpy(zero_copy_only=False)
+            known = np.flatnonzero(found >= 0)
+            places[found[known]] = known
+        return places
 
     def code(self, name: str) -> int:
         """Code of one id, -1 when it is not interned."""
