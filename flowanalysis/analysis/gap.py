@@ -27,7 +27,7 @@ from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import compact, encoded
+from flowanalysis.schema.compact import CompactText, encoded
 from flowanalysis.tenant import Tenant
 
 Columns = dict[str, Any]
@@ -115,24 +115,25 @@ def least_privilege_gap(
     """
     one = None if flow is None else flow_code(tenant, flow)
     needed = demand(tenant) if one is None else demand_of(tenant, one)
-    found = _subjects(tenant, accounts, one)
+    found, rows = _subjects(tenant, accounts, one)
     parts = []
     if side in (None, "missing"):
-        parts.append(_missing(tenant, found, needed, everybody=accounts is None))
+        parts.append(_missing(tenant, found, rows, needed, everybody=accounts is None))
     if side in (None, "excess"):
-        parts.append(_excess(tenant, found, needed))
-    rows = _frame(tenant, needed, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    return covered(rows, tenant, TABLES, essential=("needs", "grants", "connections", "flow_connections"))
+        parts.append(_excess(tenant, found, rows, needed))
+    frame = _frame(tenant, needed, **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return covered(frame, tenant, TABLES, essential=("needs", "grants", "connections", "flow_connections"))
 
 
-def _subjects(tenant: Tenant, accounts: str | Iterable[str] | None, flow: int | None) -> Reach:
-    codes = tenant.codes
-    if accounts is not None:
-        return reach_of(tenant, who(tenant, accounts))
-    if flow is not None:
-        return reach(codes, codes.runs_as[[flow]].indices)
-    whole, running = main_reach(tenant), np.unique(codes.runs_as.indices)
-    return whole if len(running) == len(whole.principals) else rows_of(whole, whole.place[running])
+def _subjects(tenant: Tenant, accounts: str | Iterable[str] | None, flow: int | None) -> tuple[Reach, np.ndarray]:
+    """A reach that has the accounts in question, and their rows in it."""
+    runs_as = tenant.codes.runs_as
+    if accounts is None:
+        wanted = np.unique((runs_as if flow is None else runs_as[[flow]]).indices)
+    else:
+        wanted = np.unique(who(tenant, accounts))
+    found = main_reach(tenant) if accounts is None and flow is None else reach_of(tenant, wanted)
+    return found, found.place[wanted]
 
 
 def flow_code(tenant: Tenant, flow: str) -> int:
@@ -171,14 +172,14 @@ def rows_of(found: Reach, rows: np.ndarray) -> Reach:
     return Reach(found.principals[rows], found.ways[rows], place, found.levels[rows])
 
 
-def granted_levels(tenant: Tenant, found: Reach) -> Matrix:
-    """Levels as granted, at the very resources that grants name, without what lies inside them."""
+def granted_levels(tenant: Tenant, found: Reach, rows: np.ndarray | None = None) -> Matrix:
+    """Levels as granted, at the very resources that grants name, without what lies inside them; of some rows or all."""
     codes = tenant.codes
     if codes.granted is codes.held:
-        return found.levels
-    work = np.diff(codes.held.indptr)[found.ways.indices].sum()
-    strongest = kernels.strongest if kernels.worth(work) else matrices.strongest
-    return strongest(found.ways, codes.held)
+        return found.levels if rows is None else found.levels[rows]
+    ways = found.ways if rows is None else found.ways[rows]
+    work = np.diff(codes.held.indptr)[ways.indices].sum()
+    return (kernels.strongest if kernels.worth(work) else matrices.strongest)(ways, codes.held)
 
 
 def needed_inside(tenant: Tenant, needed: Demand) -> Matrix:
@@ -197,15 +198,15 @@ def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
     return result
 
 
-def _excess(tenant: Tenant, found: Reach, needed: Demand) -> Columns:
+def _excess(tenant: Tenant, found: Reach, rows: np.ndarray, needed: Demand) -> Columns:
     """Rights that the account does not need at their level, one row for each, as codes."""
-    entries = granted_levels(tenant, found)
-    level = aligned(entries, needed_inside(tenant, needed)[found.principals])
+    entries, principals = granted_levels(tenant, found, rows), found.principals[rows]
+    level = aligned(entries, needed_inside(tenant, needed)[principals])
     beyond = np.flatnonzero(entries.data > level)
-    account, resource = found.principals[matrices.row_of(entries)[beyond]], entries.indices[beyond]
-    vague = aligned(entries, needed.vague[found.principals])
+    account, resource = principals[matrices.row_of(entries)[beyond]], entries.indices[beyond]
+    vague = aligned(entries, needed.vague[principals])
     reason = _excess_reason(tenant, needed, account, resource, level[beyond], vague[beyond])
-    direct = aligned(entries, tenant.codes.held[found.principals]) == entries.data
+    direct = aligned(entries, tenant.codes.held[principals]) == entries.data
     return {
         "account": account,
         "side": np.full(len(beyond), SIDES.index("excess"), np.int8),
@@ -234,16 +235,17 @@ def _excess_reason(
     return reason
 
 
-def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -> Columns:
+def _missing(tenant: Tenant, found: Reach, rows: np.ndarray, needed: Demand, *, everybody: bool) -> Columns:
     """Needs that the account does not hold, one row for each step, as codes."""
-    rows = needed.rows
-    account, resource, wanted = (rows[name].to_numpy() for name in ("account", "resource", "level"))
-    place = np.where(account >= 0, found.place[account], -1)
+    needs, mine = needed.rows, np.zeros(len(found.principals) + 1, bool)
+    account, resource, wanted = (needs[name].to_numpy() for name in ("account", "resource", "level"))
+    mine[rows] = True  # the last place answers for accounts that are not known
+    place = np.append(found.place, -1)[account]  # accounts that are not known are -1, and nobody may be known at all
     held = levels_at(found.levels, place, resource)
-    held[rows["own"].to_numpy()] = 4
-    at = np.flatnonzero((place >= 0) & (held < np.maximum(wanted, 1)) | (everybody & (account < 0)))
+    held[needs["own"].to_numpy()] = 4
+    at = np.flatnonzero(mine[place] & (held < np.maximum(wanted, 1)) | (everybody & (account < 0)))
     held, wanted = held[at], wanted[at]
-    reason = _missing_reason(tenant, rows.iloc[at], held)
+    reason = _missing_reason(tenant, needs[["account", "resource", "level", "why"]].iloc[at], held)
     known = np.isin(np.arange(len(REASONS)), [REASONS.index("not_granted"), REASONS.index("level_too_low")])
     return {
         "account": account[at],
@@ -254,7 +256,7 @@ def _missing(tenant: Tenant, found: Reach, needed: Demand, *, everybody: bool) -
         "needed": np.where(wanted > 0, wanted, -1).astype(np.int8),
         "reason": reason,
         "via": np.full(len(at), -1, np.int8),
-        "flow": rows["flow"].to_numpy()[at],
+        "flow": needs["flow"].to_numpy()[at],
         "step": at.astype(np.int32),
     }
 
@@ -270,7 +272,7 @@ def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray
 def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray) -> np.ndarray:
     """Why a need is not met, as places in `REASONS`; what makes it unknown wins, and comes last."""
     tiers, families, account = main_tiers(tenant), family_of(tenant), rows["account"].to_numpy()
-    high = np.zeros(len(tenant.codes.principals), bool)
+    high = np.zeros(len(tenant.codes.principals) + 1, bool)  # the last for accounts that are not known
     high[tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])] = True
     seen = np.bincount(families[tenant.codes.held.indices], minlength=families.max(initial=0) + 1) > 0
     reason = np.full(len(rows), REASONS.index("not_granted"), np.int8)
@@ -313,7 +315,7 @@ def _frame(
             "via": pd.Categorical.from_codes(via, categories=pd.Index(["group", "direct"], dtype=TEXT)),
             "environment_id": environment,
             "flow_id": flow_id,
-            "step": compact(encoded(demanded.rows["step"])).take(step, allow_fill=True),
+            "step": _texts(demanded.rows["step"], step),
         }
     )
 
@@ -326,7 +328,14 @@ def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[pd.api.extensions.Exte
     place = np.full(len(seen), -1, np.int32)
     place[known] = np.arange(len(known))
     places = place[flow]
-    return tuple(compact(encoded(c)).take(places, allow_fill=True) for c in split(tenant.codes.flows, known))
+    return tuple(_texts(column, places) for column in split(tenant.codes.flows, known))
+
+
+def _texts(column: object, rows: np.ndarray) -> CompactText:
+    """The text of a column in some rows, each word kept once; NA at -1."""
+    told = encoded(column)
+    places = told.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return CompactText.of(told.dictionary, np.append(places, -1).astype(np.int32)[rows])
 
 
 def flow_gap(tenant: Tenant) -> pd.DataFrame:
