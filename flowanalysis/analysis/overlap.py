@@ -72,7 +72,7 @@ def permission_overlap(
     found = _subjects(tenant, identities, everyone=everyone)
     if threshold > 0:
         first, second = similar_pairs(found.levels, threshold)
-        pairs = (first, second, *_shared(found.levels, first, second, weights(tenant)))
+        pairs: tuple[np.ndarray, ...] = (first, second, *_shared(found.levels, first, second, weights(tenant)))
     else:
         pairs = sharing_pairs(found.levels, weights(tenant))
     return covered(
