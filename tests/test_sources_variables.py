@@ -118,6 +118,11 @@ def test_a_value_may_bring_its_definition_along(load):
     assert resource(load(workflow(), page(VALUES, [value])))[0] == HR
 
 
+def test_a_variable_whose_type_was_not_asked_for_has_its_value(load):
+    row = {k: v for k, v in variable().items() if k != "type"}
+    assert resource(load(workflow(), page(DEFINITIONS, [row])))[0] == HR
+
+
 def test_parts_of_a_json_value_are_found(load):
     flow = workflow(dataset="@{parameters('Site (fab_Site)')['hr']}", default={})
     value = json.dumps({"hr": OWN})

@@ -148,7 +148,7 @@ def _harmless(names: pd.Series, values: pd.Series) -> pd.Series:
 
 def _parsed(value: str, kind: object) -> object:
     """The value as a flow sees it: what is typed as JSON has parts."""
-    if kind != "json":
+    if kind is pd.NA or kind != "json":
         return value
     try:
         return orjson.loads(value)
