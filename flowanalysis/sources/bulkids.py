@@ -41,27 +41,31 @@ def folded(database: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.DictionaryArray:
-    """The column as a dictionary where its words repeat."""
+def _kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.Array:
+    """The column as a dictionary where its words repeat; else in one piece.
+
+    The database hands out its rows in batches, and one column would hold back the memory of all.
+    """
     if pa.types.is_dictionary(column.type):
-        return _whole(column)
-    if not pa.types.is_large_string(column.type) or not (name in REPEATED or _repeats(column)):
+        return column.combine_chunks()
+    if not pa.types.is_large_string(column.type):
         return column
-    return encoded(column)
+    return encoded(column) if name in REPEATED or _repeats(column) else pa.concat_arrays(_pieces(column))
 
 
 def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """A column of large text as one dictionary."""
-    return _whole(column.dictionary_encode())
+    told = column.dictionary_encode()
+    if not told.num_chunks:
+        return pa.array([], told.type)
+    places = pa.chunked_array([chunk.indices for chunk in told.chunks]).combine_chunks()
+    return pa.DictionaryArray.from_arrays(places, told.chunk(told.num_chunks - 1).dictionary)  # the last knows all
 
 
-def _whole(column: pa.ChunkedArray) -> pa.DictionaryArray:
-    """One dictionary out of chunks of which each knows the words of those before it."""
-    if not column.num_chunks:
-        return pa.array([], column.type)
-    places = pa.chunked_array([chunk.indices for chunk in column.chunks]).combine_chunks()
-    words = column.chunk(column.num_chunks - 1).dictionary
-    return pa.DictionaryArray.from_arrays(places.cast(pa.int32()), words.cast(pa.large_string()))
+def _pieces(column: pa.ChunkedArray) -> list[pa.Array]:
+    """The chunks of a column, at least two: fewer would not be copied."""
+    nothing = pa.array([], column.type)
+    return [*column.chunks, nothing, nothing]
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
@@ -71,7 +75,7 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     return 2 * pc.count_distinct(seen, mode="only_valid").as_py() <= len(seen) - seen.null_count
 
 
-def _folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.DictionaryArray) -> pa.ChunkedArray:
+def _folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
     words = ids.dictionary if isinstance(ids, pa.DictionaryArray) else ids
     database.register("ids", pa.table({"id": words}))
     made = database.sql(f"select {fold('id')} as id from ids").to_arrow_table()["id"]
@@ -81,10 +85,10 @@ def _folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.Dicti
     return pa.DictionaryArray.from_arrays(told.indices.take(ids.indices), told.dictionary)
 
 
-def _is_folded(ids: pa.ChunkedArray | pa.DictionaryArray) -> bool:
+def _is_folded(ids: pa.ChunkedArray | pa.Array) -> bool:
     """True when no letter of any id is a capital, a blank, a bracket or of another alphabet, and no id is empty."""
-    texts = [ids.dictionary] if isinstance(ids, pa.DictionaryArray) else ids.chunks
-    return all(map(_is_plain, texts))
+    texts = ids.dictionary if isinstance(ids, pa.DictionaryArray) else ids
+    return all(map(_is_plain, texts.chunks if isinstance(texts, pa.ChunkedArray) else [texts]))
 
 
 def _is_plain(ids: pa.Array) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
 from flowanalysis.schema.compact import CompactText
 from flowanalysis.sources import sharepoint, variables
-from flowanalysis.sources.merge import Merged, Part, codes
+from flowanalysis.sources.columns import chosen, look, same, shared
+from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes
 from flowanalysis.sources.values import UNTOLD, among
 
 Frames = dict[str, pd.DataFrame]
@@ -110,8 +110,10 @@ def _once(frames: Frames, *, merged: Mapping[str, Merged]) -> Frames:
     out = {}
     for name in ("flow_owners", "environment_roles", "memberships", "app_permissions", "grants"):
         frame, key = _get(frames, name), list(schema.table(name).key)
-        if name not in merged or all(frame[c].equals(merged[name].frame[c]) for c in key):
+        if name not in merged or all(same(frame[c], merged[name].frame[c]) for c in key):
             continue  # no id changed, and merging left no key twice
+        if certainly_unique(frame, key):
+            continue
         if name == "flow_owners":
             frame = frame.sort_values("via", key=lambda via: via != "permissions", kind="stable")
         if frame.duplicated(key).any():
@@ -136,7 +138,7 @@ def _dataverse_users(frames: Frames) -> Frames:
         frame = out.get(table, frames.get(table))
         if frame is None or frame.empty:
             continue
-        found = _look(frame[column], names)
+        found = look(frame[column], names)
         changed = {column: found.fillna(frame[column])}
         if column == "creator_id":  # the column says what kind of id stands there
             changed["creator_kind"] = frame["creator_kind"].mask(found.notna(), "ActiveDirectory")
@@ -151,7 +153,7 @@ def _identity_of(users: pd.DataFrame, identities: pd.DataFrame) -> pd.Series:
     names = upns.assign(upn=upns["upn"].str.lower()).drop_duplicates("upn").set_index("upn")["identity_id"]
     found = users["identity_id"]
     for column, known in ((users["application_id"], apps), (users["upn"].str.lower(), names)):
-        found = found.fillna(_look(column, known))
+        found = found.fillna(look(column, known))
     return found
 
 
@@ -219,24 +221,13 @@ def _roles(frames: Frames) -> Frames:
     held = frames["role_assignments"]
     told = _get(frames, "directory_roles").drop_duplicates("role_id").set_index("role_id")
     shipped = reference.table("entra_roles").drop_duplicates("template_id").set_index("template_id")
-    template = held["role_template_id"].fillna(_look(held["role_id"], told["template_id"])).fillna(held["role_id"])
-    name = held["role_name"].fillna(_look(held["role_id"], told["display_name"]))
-    name = name.fillna(_look(template, shipped["role_name"]))
+    template = held["role_template_id"].fillna(look(held["role_id"], told["template_id"])).fillna(held["role_id"])
+    name = held["role_name"].fillna(look(held["role_id"], told["display_name"]))
+    name = name.fillna(look(template, shipped["role_name"]))
     mark = held["is_privileged"].fillna(held["role_id"].map(told["is_privileged"]).astype(schema.FLAG))
     shipped_mark = template.map(shipped["is_privileged"].map({"true": True, "false": False})).astype(schema.FLAG)
     known = held.assign(role_template_id=template, role_name=name, is_privileged=mark.fillna(shipped_mark))
     return {"role_assignments": known}
-
-
-def _look(ids: pd.Series, names: pd.Series) -> pd.Series:
-    """What each id is called; `names` has each id once."""
-    known = pa.array(pd.array(names.index, dtype=TEXT))
-    asked = ids.array if isinstance(ids.array, CompactText) else None
-    words = asked.words if asked is not None else pa.array(pd.array(ids, dtype=TEXT))
-    place = pc.index_in(words, value_set=known, skip_nulls=True).fill_null(-1).to_numpy(zero_copy_only=False)
-    if asked is not None:
-        place = np.append(place, -1)[asked.places]
-    return pd.Series(pd.array(names, dtype=TEXT).take(place, allow_fill=True), index=ids.index)
 
 
 def _permissions(frames: Frames) -> Frames:
@@ -250,13 +241,13 @@ def _permissions(frames: Frames) -> Frames:
     shipped = shipped[(shipped["permission_id"] != "") & (shipped["kind"] == "application")]
     graph = shipped.drop_duplicates("permission_id").set_index("permission_id")["permission"]
     unnamed = held["permission"].isna() | (held["permission"] == held["permission_id"]).fillna(False)
-    found = _look(held["resource_id"] + " " + held["permission_id"], own).fillna(_look(held["permission_id"], graph))
+    found = look(held["resource_id"] + " " + held["permission_id"], own).fillna(look(held["permission_id"], graph))
     resources = _get(frames, "identities").dropna(subset=["display_name"])
     names = resources.drop_duplicates("identity_id").set_index("identity_id")["display_name"]
     return {
         "app_permissions": held.assign(
             permission=held["permission"].mask(unnamed & found.notna(), found),
-            resource_name=held["resource_name"].fillna(_look(held["resource_id"], names)),
+            resource_name=held["resource_name"].fillna(look(held["resource_id"], names)),
         )
     }
 
@@ -266,7 +257,7 @@ def _part_numbers(frames: Frames) -> Frames:
         return {}
     held = frames["licences"]
     names = frames["skus"].drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"]
-    return {"licences": held.assign(sku_part_number=held["sku_part_number"].fillna(_look(held["sku_id"], names)))}
+    return {"licences": held.assign(sku_part_number=held["sku_part_number"].fillna(look(held["sku_id"], names)))}
 
 
 def _listings(parts: Sequence[Part]) -> frozenset[str]:
@@ -353,17 +344,17 @@ def _holders(frames: Frames) -> Frames:
     mine = people.loc[among(people["identity_id"], holders), ["identity_id", "kind"]]
     kinds = mine.drop_duplicates("identity_id").set_index("identity_id")["kind"]
     groups = _get(frames, "groups")["group_id"]
-    kind = _look(holders, kinds)
+    kind = look(holders, kinds)
     kind = kind.mask(kind.isna() & among(holders, groups), "group")
     given = grants["principal_kind"]
     unknown = (given.isna() | (given == "unknown").fillna(False)).to_numpy()
     changed: dict[str, Any] = {}
     if named.notna().any():
-        changed["principal_id"] = holders.array.take(place)
+        changed["principal_id"] = shared(holders).take(place)
     if unknown.any():
-        found = pd.Series(kind.array.take(place), index=grants.index)
+        found = pd.Series(shared(kind).take(place), index=grants.index)
         changed["principal_kind"] = (
-            found if unknown.all() and found.notna().all() else given.mask(unknown & found.notna().to_numpy(), found)
+            found if unknown.all() and found.notna().all() else chosen(unknown & found.notna().to_numpy(), found, given)
         )
     return {"grants": grants.assign(**changed)}
 
@@ -380,7 +371,7 @@ def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
     # the sign-in name before the mail address, in each the living before the others
     living = pairs["status"].ne("active").fillna(True)
     pairs = pairs.assign(gone=living).sort_values(["mail", "gone"], kind="stable").drop_duplicates("name")
-    return _look(holders, pairs.set_index("name")["identity_id"])
+    return look(holders, pairs.set_index("name")["identity_id"])
 
 
 def _own_organisation(frames: Frames) -> Frames:
@@ -389,7 +380,7 @@ def _own_organisation(frames: Frames) -> Frames:
     if needs.empty or places.empty:
         return {}
     urls = places.dropna(subset=["org_url"]).drop_duplicates("environment_id").set_index("environment_id")["org_url"]
-    own = _look(needs["environment_id"], urls.str.lower().str.rstrip("/")) + needs["resource"]
+    own = look(needs["environment_id"], urls.str.lower().str.rstrip("/")) + needs["resource"]
     mine = needs["resource"].str.startswith("|").fillna(False) & own.notna()
     return {"needs": needs.assign(resource=needs["resource"].mask(mine, own))}
 
