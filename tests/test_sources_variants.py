@@ -387,3 +387,22 @@ def test_a_secret_variable_in_a_table_stays_out(tmp_path):
     lines = ["environmentvariabledefinitionid,schemaname,type,defaultvalue", "d1,fab_x,Secret,tellnobody"]
     found = read_text(tmp_path, "\n".join(lines)).frames["environment_variables"]
     assert found[["kind", "value"]].isna().values.tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        {
+            "ptenant": "t",
+            "Id": "s",
+            "Url": "https://c.example/sites/x",
+            "RootWeb": [None],
+            "SnapshotDate": "2026-01-01",
+        },
+        {"data": [{"kind": "AZUser", "data": {"id": "u1"}}], "meta": {"type": "azure", "count": [None]}},
+        {"data": [{"type": "microsoft.powerautomate/cloudflows", "name": "f1"}], "totalRecords": [3]},
+        [{"who": "u1", "resource": None, "level": "read"}],
+    ],
+)
+def test_values_of_another_type_stop_nothing(tmp_path, root):
+    assert read_text(tmp_path, json.dumps(root)).shapes["x"]

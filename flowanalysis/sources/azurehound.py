@@ -14,7 +14,7 @@ from typing import Any
 from flowanalysis.sources import graphrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
-from flowanalysis.sources.values import dig, fold, items, last, obj, text
+from flowanalysis.sources.values import count, dig, fold, items, last, obj, text
 
 SOURCE = "azurehound"
 Row = Mapping[str, Any]
@@ -52,7 +52,7 @@ def read(document: Document) -> Iterator[Batch | Reject]:
             continue
         READERS[kind](gather, line["data"])
     meta = [r["meta"] for r in document.roots if isinstance(r, Mapping) and isinstance(r.get("meta"), Mapping)]
-    told, got = sum(int(m.get("count") or 0) for m in meta), sum(1 for _ in _lines(document))
+    told, got = sum(count(m.get("count")) or 0 for m in meta), sum(1 for _ in _lines(document))
     if meta and told > got:
         gather.reject("", "meta", f"the file promises {told} items and holds {got}; collect again")
     for kind, rows in sorted(other.items()):

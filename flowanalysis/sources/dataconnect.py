@@ -22,7 +22,7 @@ from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.records import folded, records
 from flowanalysis.sources.sharepoint import EVERYBODY, LEVELS, PREFIX
-from flowanalysis.sources.values import fold, items, text
+from flowanalysis.sources.values import fold, items, obj, text
 
 SOURCE = "dataconnect"
 MANY, DENSE = 1_000_000, 4  # rows that are never too many; rows for each byte of a file: equal rows pack to nothing
@@ -160,7 +160,7 @@ def _group(gather: Gather, row: Row, export: str) -> None:
 def _site(gather: Gather, row: Row, export: str) -> None:
     url = (text(row["url"]) or "").rstrip("/")
     found = {"resource_id": url.lower(), "kind": "sharepoint_site", "url": url, "site_id": fold(row["id"])}
-    title = text(_told(row.get("rootweb") or {}, "Title"))
+    title = text(_told(obj(row.get("rootweb")), "Title"))
     gather.add("resources", {**found, "display_name": title}, export)
 
 

@@ -98,7 +98,10 @@ def _right(gather: Gather, row: Row) -> tuple[Any, ...]:
     level = str(row["level"]).strip().lower()
     if level not in LEVELS:
         raise ValueError(f"level {level!r} is none of read, write, owner, full")
-    kind, key = resource(str(row["resource"]))
+    told = text(row["resource"])
+    if told is None:
+        raise KeyError("resource")
+    kind, key = resource(told)
     who = fold(row["who"])
     gather.add(
         "grants",

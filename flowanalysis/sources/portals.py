@@ -17,7 +17,7 @@ from flowanalysis.sources import graphrows
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.gather import Gather
 from flowanalysis.sources.records import filled, folded, keys, records
-from flowanalysis.sources.values import dig, flag, fold, last, obj, text
+from flowanalysis.sources.values import count, dig, flag, fold, last, obj, text
 
 SOURCE = "portal"
 Row = Mapping[str, Any]
@@ -158,7 +158,7 @@ def _nothing(root: object) -> bool:
 
 def _inventory(gather: Gather, document: Document) -> None:
     gather.expect("flows", "inventory flows")
-    promised = max((int(r.get("totalRecords") or 0) for r in document.roots if isinstance(r, Mapping)), default=0)
+    promised = max((count(r.get("totalRecords")) or 0 for r in document.roots if isinstance(r, Mapping)), default=0)
     got = 0
     for row in _inventory_rows(document):
         got += 1
