@@ -6,11 +6,15 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from browser import Browser
 from figures import Figures
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from flowanalysis.tenant import Tenant
 
 ROOT = Path(__file__).resolve().parents[1]
 CORPUS = Path(os.environ.get("FLOWANALYSIS_CORPUS", ROOT.parent / "shared" / "corpus"))
@@ -52,6 +56,14 @@ def corpus() -> Path:
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def months(root: Path) -> dict[str, Tenant]:
+    """The demo by month, loaded once; what an analysis remembers of it serves all tests."""
+    from flowanalysis import load  # here, so that a run of other tests begins without it
+
+    return {month: load(root / "data" / "demo" / month) for month in ("2026-09", "2026-10")}
 
 
 @pytest.fixture(scope="session")

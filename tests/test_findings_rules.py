@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 import rooms
 
-from flowanalysis import demo, places, schema
+from flowanalysis import demo, schema
 from flowanalysis.findings import answerable, examine, find
-from flowanalysis.loading import load
 from flowanalysis.policy import load_policy
 from flowanalysis.rules import RULES
 from flowanalysis.tenant import Tenant
@@ -43,11 +42,6 @@ SOUND = sound()
 def without(table: str) -> Tenant:
     frames = {name: SOUND[name] for name in SOUND.collected if name != table}
     return Tenant(frames, collected=frames, as_of=rooms.AS_OF)
-
-
-@pytest.fixture(scope="module")
-def months() -> dict[str, Tenant]:
-    return {month: load(places.demo() / month) for month in demo.MONTHS}
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import pytest
 
 import flowanalysis as fa
 from flowanalysis import schema
-from flowanalysis.places import demo
 
 ANALYSES = [
     "findings",
@@ -42,8 +41,8 @@ def with_holes(tenant: fa.Tenant, seed: int) -> fa.Tenant:
 
 
 @pytest.fixture(scope="module")
-def whole():
-    return fa.load(demo() / "2026-10")
+def whole(months):
+    return months["2026-10"]
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -9,8 +9,6 @@ import pytest
 from flowanalysis import schema
 from flowanalysis.errors import UnknownName
 from flowanalysis.graph import graph
-from flowanalysis.loading import load
-from flowanalysis.places import place
 from flowanalysis.tenant import Tenant
 
 E = "env"
@@ -131,8 +129,8 @@ def test_state_and_distance_are_on_the_nodes():
     assert g.nodes["principal:hr"]["kind"] == "group"
 
 
-def test_rows_in_many_chunks_give_the_same_graph():
-    tenant = load(place("data/demo/2026-10"))
+def test_rows_in_many_chunks_give_the_same_graph(months):
+    tenant = months["2026-10"]
     owners = pa.Table.from_pandas(tenant.flow_owners, preserve_index=False)
     cut = pa.concat_tables([owners.slice(n, 7) for n in range(0, len(owners), 7)])
     chunked = tenant.replace(flow_owners=schema.frame("flow_owners", cut))

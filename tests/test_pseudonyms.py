@@ -38,11 +38,6 @@ PUBLIC = {"department", "signals", "type", "method", "trigger_type", "kind"}
 
 
 @pytest.fixture(scope="module")
-def months(root) -> dict[str, Tenant]:
-    return {month: fa.load(root / "data" / "demo" / month) for month in ("2026-09", "2026-10")}
-
-
-@pytest.fixture(scope="module")
 def hidden(months) -> dict[str, Tenant]:
     return {month: pseudonymise(tenant, SECRET) for month, tenant in months.items()}
 

@@ -10,7 +10,6 @@ import pytest
 
 from flowanalysis.errors import UnknownName
 from flowanalysis.graph import graph
-from flowanalysis.loading import load
 from flowanalysis.report import export
 
 NAMES = ["<b>&\"'</b>", "a\x00b\x1f", "\ud800 lone", "\ufffe", "名前 😀", "", "]]>", "x" * 5000]
@@ -55,8 +54,8 @@ def test_an_unknown_ending_names_the_known_ones(network, tmp_path):
         export.write(network, tmp_path / "graph.graphmll")
 
 
-def test_a_graph_of_the_demo_goes_out_in_every_format(root, tmp_path):
-    tenant = load(root / "data" / "demo" / "2026-10")
+def test_a_graph_of_the_demo_goes_out_in_every_format(months, tmp_path):
+    tenant = months["2026-10"]
     around = graph(tenant, tenant.flows["flow_id"].iloc[0], hops=2)
     for ending in export.FORMATS:
         assert export.write(around, tmp_path / f"g{ending}").stat().st_size > 500

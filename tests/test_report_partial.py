@@ -6,15 +6,14 @@ import pytest
 
 import flowanalysis as fa
 from flowanalysis.findings import examine
-from flowanalysis.places import demo
 from flowanalysis.report import frames, record
 from flowanalysis.report.headlines import COUNTED, headlines
 from flowanalysis.report.scope import scope
 
 
 @pytest.fixture(scope="module")
-def whole():
-    return fa.load(demo() / "2026-10")
+def whole(months):
+    return months["2026-10"]
 
 
 def without(tenant: fa.Tenant, *tables: str) -> fa.Tenant:

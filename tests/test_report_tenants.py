@@ -16,7 +16,6 @@ import pandas as pd
 import pytest
 from conftest import CORPUS
 
-from flowanalysis.loading import load
 from flowanalysis.report import processes, run, seen
 from flowanalysis.snapshot import write_snapshot
 from flowanalysis.tenant import Tenant
@@ -80,8 +79,8 @@ def rendered(tenant: Tenant, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def demo(root):
-    return load(root / "data" / "demo" / "2026-10")
+def demo(months):
+    return months["2026-10"]
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ from click.testing import CliRunner
 
 from flowanalysis.cli import main
 from flowanalysis.findings import examine, find
-from flowanalysis.loading import load
-from flowanalysis.places import place
 from flowanalysis.report.packs import write_packs
 from flowanalysis.worklists import LAST_RESORT, NOBODY, certification, sheets, work_list
 
@@ -67,8 +65,8 @@ def test_an_emergency_account_gets_no_work_before_an_administrator_who_must_acti
     assert responsible(tenant, "OWN-1")[0] == "bo.lind@fabrikam.example"
 
 
-def test_nobody_is_asked_to_take_away_what_is_his_own():
-    tenant = load(place("data/demo/2026-10"))
+def test_nobody_is_asked_to_take_away_what_is_his_own(months):
+    tenant = months["2026-10"]
     work = work_list(tenant, find(tenant)).set_index("rule")
     assert work.loc["PRV-2", "responsible"] != "max.hollow@tailwindtraders.example"
     assert work.loc["PRV-2", "why_you"] == "owns the service account in the register"
