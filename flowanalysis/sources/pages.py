@@ -158,9 +158,9 @@ def _page(body: Any, place: str, *, request: str = "", envelope: Row | None = No
     following = text(body.get("@odata.nextLink")) or text(body.get("nextLink"))
     common["request"] = request or _url(following)
     common["context"] = _context(body)
-    rows = body.get("value")
-    if isinstance(rows, (list, Mapping)):  # PowerShell writes a list of one as the one
-        rows = (rows,) if isinstance(rows, Mapping) else tuple(rows)
+    told = body.get("value")
+    if isinstance(told, (list, Mapping)):  # PowerShell writes a list of one as the one
+        rows = (told,) if isinstance(told, Mapping) else tuple(told)
         return Page(rows, next_link=bool(following) and not envelope.get("followed"), **common)
     return Page((body,), single=True, **common)
 
