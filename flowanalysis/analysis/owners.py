@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
+from flowanalysis.analysis import kernels
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.reach import covered, editors, kept
 from flowanalysis.codes import Codes, pair
@@ -105,7 +106,8 @@ def _nests(tenant: Tenant) -> _Nests:
     groups = np.flatnonzero(wanted & codes.groups)
     begin = matrices.relation(np.arange(len(groups), dtype=np.int32), groups, 1, (len(groups), len(wanted)))
     holder, group = _memberships(codes, codes.groups)
-    inside = matrices.reached(begin, matrices.relation(group, holder, 1, codes.member.shape))
+    onward = kernels.reached if kernels.worth(codes.member.nnz) else matrices.reached
+    inside = onward(begin, matrices.relation(group, holder, 1, codes.member.shape))
     # Nearly all members are people who live: it is sooner told how many are not.
     members = np.diff(codes.members.indptr)
     known = members - np.bincount(group, minlength=len(wanted))
