@@ -66,7 +66,7 @@ def test_a_page_without_repeats_is_the_very_list():
 def test_a_page_lies_on_the_disk_in_the_bytes_of_the_server():
     text = b'{"value": [{"id":"a", "n": 1.0}],\n  "@odata.nextLink": "https://graph.example/x?y=1"}\r\n'
     value, told = parse(text)
-    line = pages.line("/x", value, observed="now", text=told)
+    line = b"".join(pages.line("/x", value, observed="now", text=told))
     assert line.count(b"\n") == 1
     assert b'{"id":"a", "n": 1.0}' in line
     assert json.loads(line) == {"request": "/x", "observed_at": "now", "followed": True, "body": value}
@@ -75,4 +75,4 @@ def test_a_page_lies_on_the_disk_in_the_bytes_of_the_server():
 def test_a_mended_page_is_written_from_its_value():
     value, told = parse(b'{"value": [{"id": "a", "displayName": "\\ud83d"}]}')
     assert told is None
-    assert json.loads(pages.line("/x", value, observed="now"))["body"]["value"][0]["displayName"] == "\ufffd"
+    assert json.loads(b"".join(pages.line("/x", value, observed="now")))["body"]["value"][0]["displayName"] == "\ufffd"

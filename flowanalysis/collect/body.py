@@ -17,7 +17,7 @@ from flowanalysis.errors import HonestStop
 
 __all__ = ["decode", "parse", "read"]
 
-CHUNK = 1 << 18
+CHUNK, BLOCK = 1 << 18, 1 << 22  # bytes asked for at once: of a body of unknown length, of a known one
 LONE = re.compile("[\ud800-\udfff]")  # halves that found no partner
 FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts compress beyond every ratio
 
@@ -25,7 +25,7 @@ FREE = 8 << 20  # expansion is judged only beyond this many bytes: short texts c
 def read(answer: requests.Response, *, limits: Limits) -> bytes:
     """The whole body, decompressed.
 
-    ``read1`` returns what has arrived; the session that opened the answer sees to it that all arrives in time.
+    The session that opened the answer sees to it that all arrives in time.
 
     Raises
     ------
@@ -37,10 +37,7 @@ def read(answer: requests.Response, *, limits: Limits) -> bytes:
     inflate = _Inflate(answer.headers.get("Content-Encoding", ""))
     pieces: list[bytes] = []
     size = arrived = 0
-    while True:
-        chunk = answer.raw.read1(CHUNK, decode_content=False)
-        if not chunk:
-            break
+    while chunk := _arriving(answer, plain=inflate.engine is None):
         arrived += len(chunk)
         for piece in inflate(chunk):
             pieces.append(piece)
@@ -49,7 +46,15 @@ def read(answer: requests.Response, *, limits: Limits) -> bytes:
     if answer.raw.length_remaining:
         raise Broken(f"the answer ended {answer.raw.length_remaining} bytes early")
     inflate.close()
-    return b"".join(pieces)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _arriving(answer: requests.Response, *, plain: bool) -> bytes:
+    """The next bytes of the body as they were sent; more at once of a plain one that says its length."""
+    left = answer.raw.length_remaining
+    if left and plain:
+        return bytes(answer.raw.read(min(left, BLOCK), decode_content=False))
+    return bytes(answer.raw.read1(CHUNK, decode_content=False))
 
 
 def _bound(size: int, arrived: int, limits: Limits) -> None:

@@ -73,11 +73,11 @@ def _merge(context: Context, endpoint: Endpoint, file: Path, changes: str, entry
             line = orjson.loads(text)
             rows = [_row(row, changed, endpoint) for row in line["body"].get("value", ())]
             page = {**_quiet(line["body"]), "value": [row for row in rows if row is not None]}
-            journal.append(pages.line(request, page, observed=context.observed))
+            journal.append(*pages.line(request, page, observed=context.observed))
             items, count = items + len(page["value"]), count + 1
     new = [row for row in changed.values() if "@removed" not in row]
     if new:
-        journal.append(pages.line(request, {"value": new}, observed=context.observed))
+        journal.append(*pages.line(request, {"value": new}, observed=context.observed))
     note = (
         f"{entry['items']:,} changes since {file.parent.parent.name}; managers and sign-in times are not tracked there"
     )

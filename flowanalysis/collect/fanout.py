@@ -178,7 +178,7 @@ def _parent(context: Context, endpoint: Endpoint, parent: Parent, first: Any) ->
             if rows is not None:
                 page = pages.with_rows(page, seen.keep(rows))
             request = place if endpoint.service == "dataverse" else pages.relative(place)
-            spool.write(pages.line(request, page, observed=context.observed))
+            spool.writelines(pages.line(request, page, observed=context.observed))
             outcome.items += 1 if rows is None else len(pages.rows_of(page) or ())
             outcome.left_out += left_out
     except Interrupted:
@@ -217,7 +217,7 @@ def _refused(context: Context, endpoint: Endpoint, parent: Parent, answered: Ans
     """No such service there, or gone since it was listed: it has none of these. Anything else is a gap."""
     if answered.status in endpoint.absent:
         url = endpoint.relative(parent.values)
-        text = pages.line(url, {"value": []}, observed=context.observed)
+        text = b"".join(pages.line(url, {"value": []}, observed=context.observed))
         return Outcome(lines=io.BytesIO(text), note="have no such service and so none of these")
     if answered.status in endpoint.gone:
         return Outcome(note="were deleted while the tenant was read")

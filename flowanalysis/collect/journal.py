@@ -85,14 +85,15 @@ class Journal:
             self.disk.remove(path)
         self._hash, self._bytes = hashlib.sha256(), 0
 
-    def append(self, data: bytes) -> None:
+    def append(self, *parts: bytes) -> None:
         """Lines at the end of the part; they count from the next commit on."""
         if self._file is None:
             kind: Literal["ab", "wb"] = "ab" if self._bytes else "wb"
             self._file = open(self.part, kind, opener=private)  # noqa: SIM115 - lives as long as the collection is read
-        self.disk.append(self._file, data)
-        self._hash.update(data)
-        self._bytes += len(data)
+        for data in parts:
+            self.disk.append(self._file, data)
+            self._hash.update(data)
+            self._bytes += len(data)
 
     def commit(self, **state: Any) -> None:
         """Vouch for all bytes so far; `state` is what going on needs."""

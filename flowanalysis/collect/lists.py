@@ -13,7 +13,7 @@ from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.journal import Journal
-from flowanalysis.collect.shapes import Keys, Reader
+from flowanalysis.collect.keys import Keys, Reader
 from flowanalysis.collect.stops import Answered, Interrupted, StartOver
 from flowanalysis.collect.transport import Answer, Call, Parse
 from flowanalysis.errors import HonestStop, RefusedRequest
@@ -166,8 +166,8 @@ def _pages(
             link = answer.value.get("@odata.deltaLink")
             if isinstance(link, str):
                 state.delta_link = link
-            text, rows, left_out = _line(context, endpoint, journal, seen, place, answer)
-            journal.append(text)
+            parts, rows, left_out = _line(context, endpoint, journal, seen, place, answer)
+            journal.append(*parts)
             state.next, state.pages, state.items = following, state.pages + 1, state.items + rows
             state.duplicates, state.conflicts = seen.duplicates, seen.conflicts
             state.left_out += left_out
@@ -185,8 +185,8 @@ def _pages(
 
 def _line(
     context: Context, endpoint: Endpoint, journal: Journal, seen: pages.Seen, place: str, answer: Answer
-) -> tuple[bytes, int, int]:
-    """A page as its line, its number of rows, and of definitions left out; as the server wrote it when all stays."""
+) -> tuple[tuple[bytes, ...], int, int]:
+    """The parts of a page's line, its rows, definitions left out; as the server wrote it when all stays."""
     request = pages.relative(place) if not endpoint.payload else endpoint.path
     keys = pages.rows_of(answer.value)
     if isinstance(keys, Keys):

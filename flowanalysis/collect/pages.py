@@ -12,8 +12,8 @@ from urllib.parse import urljoin, urlsplit
 
 import orjson
 
+from flowanalysis.collect.keys import Keys
 from flowanalysis.collect.limits import Malformed
-from flowanalysis.collect.shapes import Keys
 from flowanalysis.errors import HonestStop, RefusedRequest
 
 __all__ = [
@@ -167,7 +167,7 @@ class Seen:
         """Note the keys of a page's rows; False when `keep` must see the rows themselves: one may have come before."""
         if self.checks is not None or not keys:
             return False
-        names = [key for key in keys if isinstance(key, str)]
+        names = keys if isinstance(keys, Keys) else [key for key in keys if isinstance(key, str)]
         known = len(self.marks)
         self.marks.update(map(hash, map(str.lower, names)))
         if len(self.marks) < known + len(names):
@@ -206,8 +206,8 @@ class Seen:
         return before != check
 
 
-def line(request: str, page: Row, *, observed: str, text: bytes | None = None) -> bytes:
-    """One line of a collection: the request and its page, in the server's own bytes where `text` has them.
+def line(request: str, page: Row, *, observed: str, text: bytes | None = None) -> tuple[bytes, ...]:
+    """One line of a collection, in parts: the request and its page, in the server's own bytes where `text` has them.
 
     `followed` says that the page's link was followed, or that a later line of the same file tells why it was not.
     """
@@ -215,10 +215,10 @@ def line(request: str, page: Row, *, observed: str, text: bytes | None = None) -
     if any(page[name] for name in link_names(page)):
         head["followed"] = True
     if text is None:
-        return orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE)
+        return (orjson.dumps({**head, "body": page}, option=orjson.OPT_APPEND_NEWLINE),)
     if b"\n" in text or b"\r" in text:  # between the values: inside a text JSON writes them as escapes
         text = text.replace(b"\r", b" ").replace(b"\n", b" ")
-    return b'%s,"body":%s}\n' % (orjson.dumps(head)[:-1], text)
+    return orjson.dumps(head)[:-1] + b',"body":', text, b"}\n"  # a page is long: it is not copied into its line
 
 
 def rows_of(page: Row) -> list[Row] | None:

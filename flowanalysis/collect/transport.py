@@ -28,7 +28,7 @@ from flowanalysis.collect.clock import Clock
 from flowanalysis.collect.clouds import Service, origin
 from flowanalysis.collect.limits import Again, Broken, Budget, Limits, Malformed, Throttled, asked_wait
 from flowanalysis.collect.stops import BadRequest, Interrupted, NotFound, NotPermitted, StartOver
-from flowanalysis.collect.wire import session
+from flowanalysis.collect.wire import Session, session
 from flowanalysis.errors import RefusedRequest
 
 __all__ = ["Answer", "Call", "Parse", "Tokens", "Transport", "scrub"]
@@ -242,18 +242,15 @@ class Transport:
             self.requests += 1
         payload = None if call.payload is None else orjson.dumps(call.payload)
         headers = {"Content-Type": "application/json", **call.headers} if payload else dict(call.headers)
-        return self._session().request(
-            "GET" if payload is None else "POST",
+        return self._session().ask(
             call.url,
-            data=payload,
             headers=headers,
+            data=payload,
             auth=_Bearer(token),
             timeout=(self.limits.connect, self.limits.silence),
-            allow_redirects=False,
-            stream=True,
         )
 
-    def _session(self) -> requests.Session:
+    def _session(self) -> Session:
         """One session for each thread: sessions are not documented as safe to share."""
         if not hasattr(self._local, "session"):
             self._local.session = session(self.limits.deadline)

@@ -5,27 +5,29 @@ from __future__ import annotations
 import io
 import socket
 import time
+from collections.abc import Mapping
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from flowanalysis.collect.clouds import origin
 from flowanalysis.collect.limits import Slow
 
-__all__ = ["session"]
+__all__ = ["Session", "session"]
 
 CHUNK = 1 << 18  # bytes that one look at the socket may bring
 AGENT = "NONISV|flowanalysis|flowanalysis/1.0"
 
 
-def session(deadline: float) -> requests.Session:
+def session(deadline: float) -> Session:
     """A session for one thread; `deadline` in seconds bounds each answer from its request to its last byte."""
-    made = _Session()
+    made = Session()
     made.headers.update({"User-Agent": AGENT, "Accept": "application/json", "Accept-Encoding": "gzip"})
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     for scheme in ("https://", "http://"):
@@ -33,7 +35,7 @@ def session(deadline: float) -> requests.Session:
     return made
 
 
-class _Session(requests.Session):
+class Session(requests.Session):
     """Reads the surroundings (proxies, certificates) once for each origin, and no ``.netrc`` at all.
 
     The ordinary session goes through every variable of the environment twice for each request.
@@ -43,6 +45,25 @@ class _Session(requests.Session):
         super().__init__()
         self.trust_env = False
         self._surroundings: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._alike: dict[tuple[tuple[str, str], ...], requests.PreparedRequest] = {}
+
+    def ask(
+        self, url: str, *, headers: Mapping[str, str], data: bytes | None, auth: AuthBase, timeout: tuple[float, float]
+    ) -> requests.Response:
+        """The answer to a GET, or to a POST of `data`, up to its body; a redirect is an answer like another.
+
+        A request is made out of an earlier one with the same headers: half of the time that it takes otherwise.
+        """
+        like = tuple(headers.items())
+        if data is not None:
+            asked = self.prepare_request(requests.Request("POST", url, headers=headers, data=data))
+        else:
+            if like not in self._alike:
+                self._alike[like] = self.prepare_request(requests.Request("GET", url, headers=headers))
+            asked = self._alike[like].copy()
+            asked.prepare_url(url, None)
+        settings = self.merge_environment_settings(asked.url, {}, True, None, None)
+        return self.send(auth(asked), timeout=timeout, allow_redirects=False, **settings)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
         here = origin(url)
@@ -100,7 +121,8 @@ class _Clocked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         left = self.until - time.monotonic()
         if left > 0:
-            self.sock.settimeout(min(left, self.silence))
+            if left < self.silence:  # else the timeout that the request set is the nearer one
+                self.sock.settimeout(left)
             try:
                 return self.raw.readinto(buffer)
             except TimeoutError:
