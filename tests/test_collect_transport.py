@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import socket
+import time
 import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -19,10 +21,10 @@ from hypothesis import strategies as st
 from flowanalysis.collect import body
 from flowanalysis.collect.clouds import Service, cloud, origin
 from flowanalysis.collect.endpoints import all_endpoints, endpoint, fill
-from flowanalysis.collect.limits import Limits, Malformed, asked_wait, retry_after
+from flowanalysis.collect.limits import Limits, Malformed, Slow, asked_wait, retry_after
 from flowanalysis.collect.pages import following
 from flowanalysis.collect.transport import Call, Transport, _Unauthorised, scrub
-from flowanalysis.collect.wire import session
+from flowanalysis.collect.wire import _Clocked, session
 from flowanalysis.errors import CollectError, HonestStop, RefusedRequest, UnknownName
 
 GRAPH = Service("https://graph.microsoft.com", "https://graph.microsoft.com/.default")
@@ -352,3 +354,16 @@ def test_any_link_is_an_address_or_refused(text):
     except RefusedRequest:
         return
     assert there is None or there[0] in ("http", "https")
+
+
+def test_silence_is_not_waited_for_beyond_the_deadline_of_the_whole_answer():
+    near, far = socket.socketpair()
+    with near, far:
+        near.settimeout(30)  # what the request allows between two bytes
+        answer = _Clocked(socket.SocketIO(near, "r"), near, 0.2)
+        far.sendall(b"a")
+        assert answer.readinto(bytearray(4)) == 1
+        began = time.monotonic()
+        with pytest.raises(Slow):
+            answer.readinto(bytearray(4))
+        assert time.monotonic() - began < 10
