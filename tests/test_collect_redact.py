@@ -92,6 +92,37 @@ def test_clientdata_of_dataverse_is_cleaned_inside_its_text():
     assert left_out == 0
 
 
+def variable(name: str, value: str, *, kind: int = 100000000, default: str | None = None) -> dict:
+    told = [{"environmentvariablevalueid": "v", "value": value, "statecode": 0}]
+    row = {"environmentvariabledefinitionid": "d", "schemaname": name, "type": kind, "defaultvalue": default}
+    return {**row, "environmentvariabledefinition_environmentvariablevalue": told}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        variable("tt_Vault", CANARY, kind=100000005),
+        variable("tt_Vault", "", kind=100000005, default=CANARY),
+        variable("tt_ApiKey", CANARY),
+        variable("tt_Plain", f"https://x.example/run?sig={CANARY}8Jx2"),
+        variable("tt_Plain", "", default=f"Server=x;Password={CANARY};"),
+    ],
+)
+def test_environment_variables_that_are_secrets_by_type_name_or_form_do_not_reach_the_disk(row):
+    page, left_out = redact({"value": [row]}, "variable", redactor=strip)
+    assert CANARY not in json.dumps(page)
+    assert CANARY in json.dumps(redact({"value": [row]}, "")[0])
+    assert page["value"][0]["schemaname"] == row["schemaname"]
+    assert left_out == 0
+
+
+@pytest.mark.parametrize("told", [None, {}, "text", [3, None], []])
+def test_environment_variables_that_are_none_pass_unchanged_whatever_their_form(told):
+    row = variable("tt_Site", "https://tailwind.example/sites/hr", default="https://tailwind.example/sites/dev")
+    odd = {**row, "environmentvariabledefinition_environmentvariablevalue": told}
+    assert redact({"value": [row, odd]}, "variable", redactor=strip)[0] == {"value": [row, odd]}
+
+
 @pytest.mark.parametrize(
     "kind, row", [("flow", {"definition": {"a": CANARY}}), ("workflow", {"clientdata": "{" + CANARY})]
 )

@@ -10,6 +10,7 @@ import zipfile
 import pytest
 
 from flowanalysis import sources
+from flowanalysis.collect.redact import REDACTED
 
 HOST = "https://tailwind.api.crm4.dynamics.com/api/data/v9.2/"
 EXPANDED = "environmentvariabledefinition_environmentvariablevalue"
@@ -91,6 +92,12 @@ def test_the_value_of_the_environment_wins_over_the_default(load, flow):
 def test_without_a_value_the_default_of_the_tenant_is_in_force(load):
     tenant = load(workflow(default=None), page(DEFINITIONS, [variable(value=None)]))
     assert resource(tenant) == (DEV, "environment_variable")
+
+
+def test_a_value_that_the_collection_took_out_is_unknown_and_no_default_stands_for_it(load):
+    tenant = load(workflow(default=None), page(DEFINITIONS, [variable(value=REDACTED)]))
+    assert tenant.environment_variables["value"].isna().all()
+    assert resource(tenant)[1] != "environment_variable"
 
 
 def test_values_of_another_organisation_say_nothing(load):

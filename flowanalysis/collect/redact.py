@@ -17,7 +17,10 @@ from flowanalysis.errors import HonestStop
 
 __all__ = ["REDACTED", "Redactor", "redact"]
 
-REDACTED = "REDACTED"
+REDACTED: str = reference.toml("redaction")["word"]
+SECRET = 100000005
+"""Type of an environment variable whose value names a place in a vault; source: Dataverse Web API reference."""
+EXPANDED = "environmentvariabledefinition_environmentvariablevalue"
 SIGNED = re.compile(r"(?i)([?&](?:sig|signature|code|x-amz-signature)=)[^&\s\"'#]+")
 KEYS = ("connectionParameters", "connectionParametersSet")
 DEPTH = 200
@@ -40,8 +43,8 @@ def redact(page: dict[str, Any], kind: str, *, redactor: Redactor | None = None)
     page : dict
         As the server sent it; not changed.
     kind : str
-        ``redact`` of the endpoint: empty (selected columns, nothing to take out), links, flow, workflow, connection
-        or connector.
+        ``redact`` of the endpoint: empty (selected columns, nothing to take out), links, flow, workflow, variable,
+        connection or connector.
     redactor : function, optional
         Takes a definition, gives it back without literal secrets.
 
@@ -66,6 +69,8 @@ class _Walk:
         if depth > DEPTH:
             raise HonestStop(f"An answer nested deeper than {DEPTH} levels cannot be searched for secrets: not kept")
         if isinstance(value, dict):
+            if self.kind == "variable" and "schemaname" in value:
+                value = self._variable(value)
             return {k: v for k, v in ((k, self._entry(k, v, depth)) for k, v in value.items()) if v is not _GONE}
         if isinstance(value, list):
             return [self(v, depth + 1) for v in value]
@@ -100,6 +105,24 @@ class _Walk:
         if isinstance(value, dict):
             return {k: self(v) for k, v in value.items() if k == "value" and not isinstance(v, dict | list)}
         return REDACTED if isinstance(value, list) else self(value)
+
+    def _variable(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """An environment variable without what its type, its name or its form calls a secret."""
+        told = row.get(EXPANDED)
+        values = {EXPANDED: [self._told(row, v, "value") for v in told]} if isinstance(told, list) else {}
+        return {**self._told(row, row, "defaultvalue"), **values}
+
+    def _told(self, row: Mapping[str, Any], holder: Any, key: str) -> Any:
+        """The holder, its text taken out whole where anything in it is a secret."""
+        text = holder.get(key) if isinstance(holder, dict) else None
+        if not isinstance(text, str) or not text:
+            return holder
+        if row.get("type") == SECRET:
+            return {**holder, key: REDACTED}
+        name = str(row["schemaname"])
+        clean = self._definition({name: text})
+        same = isinstance(clean, dict) and clean.get(name) == text
+        return holder if same else {**holder, key: REDACTED}
 
     def _definition(self, value: Any) -> Any:
         if self.redactor is None:

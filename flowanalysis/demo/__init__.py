@@ -131,6 +131,7 @@ def _files(world: World, observed: str) -> Iterator[tuple[str, str]]:
         if dataverse:
             yield f"dataverse/{key}/workflows.json", _page(dataverse_pages.workflow_page(world, key))
             yield f"dataverse/{key}/connection-references.json", _page(dataverse_pages.reference_page(world, key))
+            yield f"dataverse/{key}/environment-variables.json", _page(dataverse_pages.variable_page(world, key))
             yield f"dataverse/{key}/users.json", _page(dataverse_pages.user_page(world, key))
     yield "rights.csv", sheets.rights(world)
     yield "register.csv", sheets.register(world)

@@ -10,7 +10,7 @@ from flowanalysis.demo.flow import RUNNER, Flow
 from flowanalysis.demo.people import DEPARTMENTS, lead
 from flowanalysis.demo.platform_pages import dates, workflow_id
 from flowanalysis.demo.steps import APIS
-from flowanalysis.demo.world import World, connectors
+from flowanalysis.demo.world import World, connectors, walk
 
 
 def _page(world: World, environment: str, kind: str, columns: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -77,6 +77,28 @@ def _reference(world: World, flow: Flow, connector: str) -> dict[str, Any]:
         "statecode": 0,
         "statuscode": 1,
         "ismanaged": False,
+    }
+
+
+def variable_page(world: World, environment: str) -> dict[str, Any]:
+    """Environment variables that flows name: a site has its own value here, a secret names a place in a vault."""
+    columns = "environmentvariabledefinitionid,schemaname,type,defaultvalue"
+    used = [s for f in solution_flows(world, environment) for s in walk(world.steps(f))]
+    told = {v["metadata"]["schemaName"]: v for s in used for v in s.variables.values()}
+    rows = [_variable(world, environment, name, told[name].get("defaultValue")) for name in sorted(told)]
+    return _page(world, environment, "environmentvariabledefinitions", columns, rows)
+
+
+def _variable(world: World, environment: str, name: str, site: str | None) -> dict[str, Any]:
+    vault = "/subscriptions/tt/resourceGroups/tt/providers/Microsoft.KeyVault/vaults/tt/secrets/" + name
+    own = {"environmentvariablevalueid": world.ids.guid("variable-value", environment, name), "statecode": 0}
+    return {
+        "@odata.etag": f'W/"{world.ids.number(9_000_000, environment, name)}"',
+        "environmentvariabledefinitionid": world.ids.guid("variable", environment, name),
+        "schemaname": name,
+        "type": 100000000 if site else 100000005,
+        "defaultvalue": None,
+        "environmentvariabledefinition_environmentvariablevalue": [own | {"value": site or vault}],
     }
 
 

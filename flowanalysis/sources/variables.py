@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from flowanalysis import schema
+from flowanalysis import reference, schema
 from flowanalysis.errors import InputError
 from flowanalysis.sources import archives
 from flowanalysis.sources.files import GZIP, GZIP_FORM
@@ -132,7 +132,8 @@ def given(parts: Sequence[Part], placed: Sequence[Part]) -> Variables:
 def settled(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows with the value in force, without what is a secret by its type, its name or its form.
 
-    A value whose definition nobody told may be a secret's, so it goes too.
+    A value whose definition nobody told may be a secret's, so it goes too; one that the collection took out is not
+    known, and no default stands for it.
     """
     open_ = frame["variable_name"].notna() & (frame["kind"] != SECRET).fillna(True)
     default, own = (frame[c].where(open_ & _harmless(frame["variable_name"], frame[c])) for c in VALUES[::-1])
@@ -142,8 +143,9 @@ def settled(frame: pd.DataFrame) -> pd.DataFrame:
 def _harmless(names: pd.Series, values: pd.Series) -> pd.Series:
     from flowanalysis.definitions.secrets import any_in  # late: it reads resource files when imported
 
+    taken_out = reference.toml("redaction")["word"]
     pairs = zip(names.fillna(""), values.fillna(""), strict=True)
-    return pd.Series([not v or not any_in(f"{n}={v}") for n, v in pairs], index=names.index, dtype=bool)
+    return pd.Series([not v or (v != taken_out and not any_in(f"{n}={v}")) for n, v in pairs], index=names.index, dtype=bool)
 
 
 def _parsed(value: str, kind: object) -> object:

@@ -24,7 +24,12 @@ GRAPH = {
 BAP = "/providers/Microsoft.BusinessAppPlatform/scopes/admin"
 FLOW = "/providers/Microsoft.ProcessSimple/scopes/admin/environments"
 APPS = "/providers/Microsoft.PowerApps/scopes/admin/environments"
-TABLES = {"users": "systemusers", "workflows": "workflows", "connection-references": "connectionreferences"}
+TABLES = {
+    "users": "systemusers",
+    "workflows": "workflows",
+    "connection-references": "connectionreferences",
+    "environment-variables": "environmentvariabledefinitions",
+}
 NOT_COLLECTED = ("sign-ins.json", "runs.jsonl", "rights.csv", "register.csv")
 
 
