@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from flowanalysis import codes as coding
@@ -129,6 +130,14 @@ class Tenant:
     def codes(self) -> coding.Codes:
         """Integer codes and one sparse matrix per relation, for the analyses."""
         return self._codes() if self._codes else coding.build(self)
+
+    def coded(self, table: str, column: str) -> np.ndarray:
+        """The code of each row of a table by a column of ids; -1 for NA.
+
+        Columns in which each row has an id of its own are coded once, and a snapshot keeps them.
+        """
+        stored = self.codes.rows.get(f"{table}.{column}")
+        return coding.coded(self, vars(self.codes), table, column) if stored is None else stored
 
     def replace(self, **frames: pd.DataFrame) -> Tenant:
         """A tenant with some tables replaced; the rest is shared, not copied."""

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from flowanalysis import schema
+from flowanalysis.codes import ROWS
 from flowanalysis.errors import SnapshotError
 from flowanalysis.schema.compact import CompactText
 from flowanalysis.snapshot import is_snapshot, open_snapshot, read_manifest, write_snapshot
@@ -53,6 +54,25 @@ def test_codes_come_back_as_they_were(tenant, tmp_path):
     stored, fresh = again.codes.arrays(), tenant.codes.arrays()
     assert stored.keys() == fresh.keys()
     assert all((stored[k] == fresh[k]).all() for k in fresh)
+
+
+def test_codes_of_rows_are_those_of_their_ids_whether_kept_or_made_anew(tenant, tmp_path):
+    uses = [{"environment_id": "e", "flow_id": "00123", "connection_id": c} for c in ("c2", None, "c1")]
+    folder = write_snapshot(tenant.replace(flow_connections=schema.frame("flow_connections", uses)), tmp_path / "s")
+    kept, manifest = open_snapshot(folder), read_manifest(folder)
+    manifest["codes"] = {name: digest for name, digest in manifest["codes"].items() if not name.startswith("rows.")}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    anew = open_snapshot(folder)
+    assert set(kept.codes.rows) == set(ROWS)
+    assert not anew.codes.rows
+    for opened in (kept, anew):
+        told = {name: opened.coded(*name.split(".")).tolist() for name in (*ROWS, "flows.owner_id")}
+        assert told["identities.identity_id"] == [0, 1]
+        assert told["flow_connections.connection_id"] == [1, -1, 0]
+        assert told["flow_connections.flow_id"] == [0, 0, 0]
+        assert told["flow_owners.flow_id"] == told["flows.flow_id"] == [0]
+        assert told["flows.owner_id"] == [-1]
+        assert told["groups.group_id"] == told["connections.connection_id"] == []
 
 
 def test_manifest_names_what_is_incomplete(tenant, tmp_path):

@@ -64,7 +64,7 @@ def execution_map(tenant: Tenant) -> pd.DataFrame:
 @kept
 def declared(tenant: Tenant) -> np.ndarray:
     """The code of the connection that each row of flow_connections names itself; -1 where it names none."""
-    return tenant.codes.connections.codes(pair(tenant.flow_connections, "connection_id"))
+    return tenant.coded("flow_connections", "connection_id")
 
 
 def unknown_accounts(tenant: Tenant) -> np.ndarray:

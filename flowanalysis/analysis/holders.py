@@ -180,7 +180,7 @@ def unused_connections(tenant: Tenant) -> pd.DataFrame:
         says that there is no answer. Apps may use a connection too; they are not seen here.
     """
     codes, rows = tenant.codes, tenant.connections
-    place = codes.connections.codes(pair(rows, "connection_id"))
+    place = tenant.coded("connections", "connection_id")
     used = np.zeros(len(codes.connections) + 1, bool)
     used[declared(tenant)] = True
     used[codes.uses.indices] = True

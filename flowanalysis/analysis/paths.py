@@ -29,7 +29,7 @@ def labels(tenant: Tenant) -> pd.Series:
     """A readable name for each principal: user principal name, else display name, else id."""
     people, groups, principals = tenant.identities, tenant.groups, tenant.codes.principals
     shown = pd.concat([people["upn"].fillna(people["display_name"]), groups["display_name"]], ignore_index=True)
-    place = principals.codes(pd.concat([people["identity_id"], groups["group_id"]], ignore_index=True))
+    place = np.concatenate([tenant.coded("identities", "identity_id"), tenant.coded("groups", "group_id")])
     told = np.flatnonzero((place >= 0) & shown.notna().to_numpy())[::-1]
     source = len(shown) + np.arange(len(principals))
     source[place[told]] = told  # of several the first is written last

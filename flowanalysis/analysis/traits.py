@@ -24,13 +24,13 @@ NEVER_ITSELF = ("deleted", "disabled", "app_disabled")
 @kept
 def flow_codes(tenant: Tenant) -> np.ndarray:
     """The code of each row of flows."""
-    return tenant.codes.flows.codes(pair(tenant.flows, "flow_id"))
+    return tenant.coded("flows", "flow_id")
 
 
 @kept
 def owner_codes(tenant: Tenant) -> np.ndarray:
     """The code of the primary owner that each row of flows tells; -1 where it tells none."""
-    return tenant.codes.principals.codes(tenant.flows["owner_id"])
+    return tenant.coded("flows", "owner_id")
 
 
 def environments(tenant: Tenant) -> dict[str, slice]:

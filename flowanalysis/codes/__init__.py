@@ -20,11 +20,11 @@ Groups are principals. A grant to everyone is held by a principal of its own, of
 a direct member; guests are not.
 """
 
-from flowanalysis.codes.make import LEVELS, OWNER_ROLES, SHARE_ROLES, build, level_codes, ranks
+from flowanalysis.codes.make import LEVELS, OWNER_ROLES, SHARE_ROLES, build, coded, level_codes, ranks
 from flowanalysis.codes.names import SEPARATOR, Names, pair, split
-from flowanalysis.codes.relations import SHAPES, Codes
+from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 
 __all__ = [
-    "LEVELS", "OWNER_ROLES", "SEPARATOR", "SHAPES", "SHARE_ROLES", "Codes", "Names", "build", "level_codes", "pair",
-    "ranks", "split",
+    "LEVELS", "OWNER_ROLES", "ROWS", "SEPARATOR", "SHAPES", "SHARE_ROLES", "Codes", "Names", "build", "coded",
+    "level_codes", "pair", "ranks", "split",
 ]  # fmt: skip

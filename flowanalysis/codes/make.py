@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from scipy import sparse
 
 from flowanalysis.codes.accounts import connection_accounts, connection_uses
 from flowanalysis.codes.names import Names, pair
-from flowanalysis.codes.relations import SHAPES, Codes
+from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 from flowanalysis.matrices import closure, relation, row_of
 from flowanalysis.remember import Tables
+from flowanalysis.schema.compact import distinct
 
 LEVELS = ("none", "read", "write", "owner", "full")
 OWNER_ROLES = {"RunOnly": 1, "CanView": 2, "CanEdit": 3, "Owner": 4}
@@ -32,7 +34,9 @@ PRINCIPAL_COLUMNS = {
 }
 FLOW_TABLES = ("flows", "flow_owners", "flow_connections", "steps", "needs")
 RESOURCE_COLUMNS = {"grants": ["resource_id"], "needs": ["resource"], "resources": ["resource_id", "parent_id"]}
-Links = tuple[np.ndarray, np.ndarray, np.ndarray | int]  # row codes, column codes, values
+KINDS = {"flow_id": "flows", "connection_id": "connections", "resource_id": "resources", "resource": "resources"}
+Rows: TypeAlias = Mapping[str, np.ndarray]  # the code of each row, by table and column
+Links: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | int]  # row codes, column codes, values
 
 
 def build(tenant: Tables) -> Codes:
@@ -54,17 +58,24 @@ def build(tenant: Tables) -> Codes:
     tables = ("connections", "connection_shares")
     connections = Names.of([*(pair(tenant[t], "connection_id") for t in tables), pair(uses, "connection_id")])
     kinds = {"principals": principals, "resources": resources, "flows": flows, "connections": connections}
+    rows = {name: coded(tenant, kinds, *name.split(".")) for name in ROWS}
     links = {
-        "member": _member(tenant, principals),
+        "member": _member(tenant, rows, principals),
         "held": _held(tenant, principals, resources),
         "cover": _cover(tenant, resources),
-        "owns": _owns(tenant, flows, principals),
+        "owns": _owns(tenant, rows, principals),
         "shares": _shares(tenant, connections, principals),
-        "signs_in": (connections.codes(pair(accounts, "connection_id")), principals.codes(accounts["account_id"]), 1),
-        **_uses(uses, flows, connections, principals),
+        "signs_in": (rows["connections.connection_id"], principals.codes(accounts["account_id"]), 1),
+        **_uses(uses, rows, connections, principals),
     }
     relations = {name: relation(*links[name], (len(kinds[r]), len(kinds[c]))) for name, (r, c) in SHAPES.items()}
-    return Codes(**kinds, groups=_groups(tenant, principals, relations["member"]), relations=relations)
+    return Codes(**kinds, groups=_groups(tenant, rows, principals, relations["member"]), relations=relations, rows=rows)
+
+
+def coded(tenant: Tables, kinds: Mapping[str, Names], table: str, column: str) -> np.ndarray:
+    """The code of each row of a table by a column of ids; flows and connections are named with their environment."""
+    rows, kind = tenant[table], KINDS.get(column, "principals")
+    return kinds[kind].codes(pair(rows, column) if kind in ("flows", "connections") else rows[column])
 
 
 def ranks(column: pd.Series, order: Mapping[str, int]) -> np.ndarray:
@@ -81,15 +92,14 @@ def _columns(tenant: Tables, columns: Mapping[str, list[str]]) -> list[pd.Series
     return [tenant[table][column] for table, names in columns.items() for column in names]
 
 
-def _member(tenant: Tables, principals: Names) -> Links:
-    rows, people, grants = tenant["memberships"], tenant["identities"], tenant["grants"]
-    rows = rows[_true(rows["relation"] != "owner", unknown=True)]
-    users = principals.codes(
-        people.loc[_true(people["kind"] == "user") & _true(people["user_type"] != "Guest", unknown=True), "identity_id"]
-    )
+def _member(tenant: Tables, rows: Rows, principals: Names) -> Links:
+    links, people, grants = tenant["memberships"], tenant["identities"], tenant["grants"]
+    links = links[_true(links["relation"] != "owner", unknown=True)]
+    is_user = _true(people["kind"] == "user") & _true(people["user_type"] != "Guest", unknown=True)
+    users = rows["identities.identity_id"][is_user]
     everyone = principals.codes(grants.loc[_true(grants["principal_kind"] == "everyone"), "principal_id"].unique())
-    members = np.concatenate([principals.codes(rows["member_id"]), np.tile(users, len(everyone))])
-    groups = np.concatenate([principals.codes(rows["group_id"]), np.repeat(everyone, len(users))])
+    members = np.concatenate([principals.codes(links["member_id"]), np.tile(users, len(everyone))])
+    groups = np.concatenate([principals.codes(links["group_id"]), np.repeat(everyone, len(users))])
     return members, groups, 1
 
 
@@ -119,11 +129,11 @@ def _cover(tenant: Tables, resources: Names) -> Links:
     return row_of(whole), whole.indices, 1
 
 
-def _owns(tenant: Tables, flows: Names, principals: Names) -> Links:
-    owners, rows = tenant["flow_owners"], tenant["flows"]
-    of = np.concatenate([flows.codes(pair(owners, "flow_id")), flows.codes(pair(rows, "flow_id"))])
-    who = np.concatenate([principals.codes(owners["principal_id"]), principals.codes(rows["owner_id"])])
-    return of, who, np.concatenate([ranks(owners["role"], OWNER_ROLES), np.full(len(rows), OWNER_ROLES["Owner"])])
+def _owns(tenant: Tables, rows: Rows, principals: Names) -> Links:
+    owners, flows = tenant["flow_owners"], tenant["flows"]
+    of = np.concatenate([rows["flow_owners.flow_id"], rows["flows.flow_id"]])
+    who = np.concatenate([principals.codes(owners["principal_id"]), principals.codes(flows["owner_id"])])
+    return of, who, np.concatenate([ranks(owners["role"], OWNER_ROLES), np.full(len(flows), OWNER_ROLES["Owner"])])
 
 
 def _shares(tenant: Tables, connections: Names, principals: Names) -> Links:
@@ -132,21 +142,19 @@ def _shares(tenant: Tables, connections: Names, principals: Names) -> Links:
     return *codes, ranks(rows["role"], SHARE_ROLES)
 
 
-def _uses(uses: pd.DataFrame, flows: Names, connections: Names, principals: Names) -> dict[str, Links]:
-    embedded = uses[(uses["reason"] != "invoker").to_numpy(bool)]
-    flow = flows.codes(pair(embedded, "flow_id"))
-    account = principals.codes(embedded["account_id"])
-    return {
-        "uses": (flow, connections.codes(pair(embedded, "connection_id")), 1),
-        "runs_as": (flow, account, 1),
-    }
+def _uses(uses: pd.DataFrame, rows: Rows, connections: Names, principals: Names) -> dict[str, Links]:
+    connection = rows["flow_connections.connection_id"].copy()
+    bare = connection < 0  # the reference names one, or nothing does
+    connection[bare] = connections.codes(pair(uses[bare], "connection_id"))
+    some = (uses["reason"] != "invoker").to_numpy(bool)
+    flow, account = rows["flow_connections.flow_id"][some], principals.codes(uses["account_id"])[some]
+    return {"uses": (flow, connection[some], 1), "runs_as": (flow, account, 1)}
 
 
-def _groups(tenant: Tables, principals: Names, member: sparse.csr_matrix) -> np.ndarray:
+def _groups(tenant: Tables, rows: Rows, principals: Names, member: sparse.csr_matrix) -> np.ndarray:
     flags = np.zeros(len(principals), bool)
     flags[member.indices] = True
-    named = [tenant["groups"]["group_id"], tenant["memberships"]["group_id"]]
-    for column in (*named, tenant["identities"].loc[_true(tenant["identities"]["kind"] == "group"), "identity_id"]):
-        codes = principals.codes(column)
+    named = rows["identities.identity_id"][_true(tenant["identities"]["kind"] == "group")]
+    for codes in (named, rows["groups.group_id"], principals.codes(distinct(tenant["memberships"]["group_id"]))):
         flags[codes[codes >= 0]] = True
     return flags

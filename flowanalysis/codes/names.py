@@ -15,6 +15,7 @@ from flowanalysis.schema import TEXT
 from flowanalysis.schema.compact import CompactText, compact, distinct, encoded
 
 SEPARATOR = "\x1f"  # between environment and id: no id holds a unit separator
+FEW = 4  # names for each row up to which it is soonest to look every row up among them
 
 
 class Names:
@@ -43,17 +44,26 @@ class Names:
 
     def codes(self, column: object) -> np.ndarray:
         """Codes of a column of ids as int32; -1 for NA and for ids not interned."""
-        told = encoded(column)
+        array = column.array if isinstance(column, pd.Series) else column
+        if isinstance(array, CompactText):
+            array = array.used() if len(array) < len(array.words) else array
+        elif not isinstance(array, pa.DictionaryArray) and len(self) < FEW * len(array):
+            return self._sought(_arrow(array))
+        told = encoded(array)
         places = np.append(self._places(told.dictionary), -1).astype(np.int32)  # the last answers for NA
         return places[told.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+
+    def _sought(self, words: pa.Array) -> np.ndarray:
+        found = pc.index_in(words, value_set=self.values)
+        return found.fill_null(-1).to_numpy(zero_copy_only=False)
 
     def _places(self, words: pa.Array) -> np.ndarray:
         """Codes of distinct words; only the shorter list is made a table of hashes."""
         if len(words) >= len(self):
-            return pc.index_in(words, value_set=self.values).fill_null(-1).to_numpy(zero_copy_only=False)
+            return self._sought(words)
         places = np.full(len(words), -1, np.int32)
         if len(words):
-            found = pc.index_in(self.values, value_set=words).fill_null(-1).to_numpy(zero_copy_only=False)
+            found = Names(words)._sought(self.values)
             known = np.flatnonzero(found >= 0)
             places[found[known]] = known
         return places

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,17 @@ SHAPES = {
     "runs_as": ("flows", "principals"),
 }
 
+ROWS = (
+    "identities.identity_id",
+    "groups.group_id",
+    "flows.flow_id",
+    "flow_owners.flow_id",
+    "flow_connections.flow_id",
+    "flow_connections.connection_id",
+    "connections.connection_id",
+)
+"""Columns of ids whose codes are kept row by row: there each row has an id of its own, or nearly so."""
+
 
 @dataclass(frozen=True, eq=False)
 class Codes:
@@ -38,6 +49,8 @@ class Codes:
         Also as attributes: ``codes.member`` and so on.
     groups : ndarray of bool, one for each principal
         The principal is a group (or has members).
+    rows : mapping of str to ndarray of int
+        The code of each row of a table, by table and column (`ROWS`); see `Tenant.coded`.
     """
 
     principals: Names
@@ -46,6 +59,7 @@ class Codes:
     connections: Names
     groups: np.ndarray
     relations: Mapping[str, sparse.csr_matrix]
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __getattr__(self, relation: str) -> sparse.csr_matrix:
         if relation.startswith("_") or relation not in SHAPES:
@@ -86,7 +100,7 @@ class Codes:
             arrays |= {f"{kind}.{part}": array for part, array in pack(getattr(self, kind).values).items()}
         for name, matrix in self.relations.items():
             arrays |= {f"{name}.{part}": getattr(matrix, part) for part in ("indptr", "indices", "data")}
-        return arrays
+        return arrays | {f"rows.{name}": codes for name, codes in self.rows.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Codes:
@@ -96,4 +110,5 @@ class Codes:
         for name, (rows, columns) in SHAPES.items():
             data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
             relations[name] = trusted(data, indices, indptr, (len(kinds[rows]), len(kinds[columns])))
-        return cls(**kinds, groups=arrays["groups"], relations=relations)
+        told = {name: arrays[f"rows.{name}"] for name in ROWS if f"rows.{name}" in arrays}
+        return cls(**kinds, groups=arrays["groups"], relations=relations, rows=told)
