@@ -11,10 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
+from flowanalysis.schema.compact import CompactText, encoded
 from flowanalysis.tenant import Tenant
 
 Changes = Mapping[str, pd.DataFrame]
-ROOM = 2**62  # a combined key stays below
+ROOM = 2**61  # a combined key stays below, so that a bit more fits
+MARKS = 22  # bits of a mark: the table of marks fits in the cache
 SMALL = 50_000  # rows below which a second thread costs more than it saves
 
 
@@ -73,74 +75,88 @@ def apply(before: Tenant, found: Changes) -> Tenant:
 
 def difference(old: pd.DataFrame, new: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Places of the rows of each frame that the other lacks, each distinct row once."""
-    if not len(old) or not len(new):
-        return _first_places(old), _first_places(new)
     keys, other = keys_of(old, new)
-    mine, theirs = np.sort(keys), np.sort(other)
-    return _places(keys, _lacking(mine, theirs)), _places(other, _lacking(theirs, mine))
+    mine, theirs = _lonely(keys, other)
+    return _places(keys, mine), _places(other, theirs)
 
 
-def _first_places(frame: pd.DataFrame) -> np.ndarray:
-    if not len(frame):
-        return np.empty(0, np.int64)
-    keys, _ = keys_of(frame, frame.iloc[:0])
-    return np.sort(np.unique(keys, return_index=True)[1])
-
-
-def _lacking(keys: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Distinct keys that the other side lacks; both are sorted: looking up in order stays in the cache."""
-    keys = keys[np.append(True, keys[1:] != keys[:-1])]
-    spots = np.searchsorted(other, keys)
-    spots[spots == len(other)] = 0
-    return keys[other[spots] != keys]
+def _lonely(keys: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct keys of each side that the other lacks, ascending: once all are sorted, they stand alone."""
+    both = np.concatenate([keys, other])
+    both <<= 1
+    both[len(keys) :] |= 1  # the side, so that the equals of both lie together
+    both.sort()
+    new = both[1:] != both[:-1]
+    if not new.all():
+        both = both[np.append(True, new)]
+    same = both >> 1
+    step = np.append(True, same[1:] != same[:-1]) if len(both) else np.empty(0, bool)
+    alone = both[step & np.append(step[1:], True)]
+    side = alone & 1 == 1
+    return alone[~side] >> 1, alone[side] >> 1
 
 
 def _places(keys: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """First place of each wanted key, in the order of the rows."""
-    if not len(wanted):
-        return np.empty(0, np.int64)
-    hits = np.flatnonzero(pd.Index(wanted).get_indexer(keys) >= 0)
+    marks = np.zeros(1 << MARKS, bool)
+    marks[_mark(wanted)] = True
+    near = np.flatnonzero(marks[_mark(keys)])  # few others share a mark with one that is wanted
+    hits = near[pd.Index(wanted).get_indexer(keys[near]) >= 0]
     return hits[np.sort(np.unique(keys[hits], return_index=True)[1])]
+
+
+def _mark(keys: np.ndarray) -> np.ndarray:
+    """A small number for each key, the same for equal ones; what overflows is meant to."""
+    marks = keys * np.int64(0x1E3779B97F4A7C15)
+    marks >>= 40
+    marks &= (1 << MARKS) - 1
+    return marks
 
 
 def keys_of(old: pd.DataFrame, new: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """One integer for each row, equal exactly where rows are equal in every column."""
-    total_old, total_new, room = np.zeros(len(old), np.int64), np.zeros(len(new), np.int64), 1
-    for column in old.columns:
-        a, b, size = _column_codes(old[column], new[column])
+    pairs = [(old[column], new[column]) for column in old.columns]
+    if len(old) + len(new) < SMALL:
+        columns = [_shared(*pair) for pair in pairs]
+    else:
+        with ThreadPoolExecutor(2) as pool:  # Arrow works without the interpreter's lock
+            columns = list(pool.map(lambda pair: _shared(*pair), pairs))
+    mine, theirs, room = np.zeros(len(old), np.int64), np.zeros(len(new), np.int64), 1
+    for a, b, size in columns:
         if size == 1:
             continue
         if room * size > ROOM:
-            both, known = pd.factorize(np.concatenate([total_old, total_new]))
-            total_old, total_new, room = both[: len(old)], both[len(old) :], len(known)
-        total_old, total_new, room = total_old * size + a, total_new * size + b, room * size
-    return total_old, total_new
+            both, known = pd.factorize(np.concatenate([mine, theirs]))
+            mine, theirs, room = both[: len(old)], both[len(old) :], len(known)
+        for keys, places in ((mine, a), (theirs, b)):
+            keys *= size
+            keys += places
+        room *= size
+    return mine, theirs
 
 
-def _column_codes(old: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
-    """Values of a column on both sides as numbers of one list, and the length of the list."""
-    if len(old) + len(new) < SMALL:
-        a, b = _encode(old), _encode(new)
-    else:
-        with ThreadPoolExecutor(2) as pool:  # Arrow works without the interpreter's lock
-            a, b = pool.map(_encode, (old, new))
-    places = pc.index_in(b.dictionary, value_set=a.dictionary)
-    fresh = b.dictionary.filter(pc.is_null(places))
-    known = len(a.dictionary)
-    lookup = places.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
-    lookup[pc.is_null(places).to_numpy(zero_copy_only=False)] = known + np.arange(len(fresh))
-    missing = known + len(fresh)  # NA is a value like any other
-    some_na = a.indices.null_count + b.indices.null_count > 0
-    codes_a = a.indices.fill_null(missing).to_numpy(zero_copy_only=False).astype(np.int64)
-    codes_b = np.append(lookup, missing)[b.indices.fill_null(len(lookup)).to_numpy(zero_copy_only=False)]
-    return codes_a, codes_b, max(missing + some_na, 1)
+def _shared(old: pd.Series, new: pd.Series) -> tuple[np.ndarray, np.ndarray, int]:
+    """Values of a column on both sides as places in one list, NA as -1, and how many different ones there are."""
+    (words, a), (others, b) = _words(old), _words(new)
+    found = pc.index_in(others, value_set=words)
+    fresh = pc.is_null(found).to_numpy(zero_copy_only=False)
+    size = len(words) + np.count_nonzero(fresh)
+    lookup = np.append(found.fill_null(0).to_numpy(zero_copy_only=False), -1).astype(np.int32)
+    lookup[:-1][fresh] = np.arange(len(words), size)
+    some_na = (a < 0).any() or (b < 0).any()
+    return a, lookup[b], int(size + some_na)
 
 
-def _encode(column: pd.Series) -> pa.DictionaryArray:
-    if column.dtype == schema.TEXT:
-        return schema.encoded(column)  # text that is kept as words and places is encoded already
-    values = pa.array(column.array)
+def _words(column: pd.Series) -> tuple[pa.Array, np.ndarray]:
+    """The values of a column, each once, and the place of each row's; -1 for NA."""
+    values = column.array
+    if isinstance(values, CompactText):
+        return values.words, values.places
+    told = encoded(column) if column.dtype == schema.TEXT else _encoded(values)
+    return told.dictionary, told.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+
+
+def _encoded(column: object) -> pa.DictionaryArray:
+    values = pa.array(column)
     values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    if pa.types.is_null(values.type):
-        values = values.cast(pa.large_string())
-    return values.dictionary_encode()
+    return (values.cast(pa.large_string()) if pa.types.is_null(values.type) else values).dictionary_encode()

@@ -10,13 +10,17 @@ import pandas as pd
 from flowanalysis import matrices, reference
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.reach import kept, resource_kinds
+from flowanalysis.analysis.traits import flow_codes
 from flowanalysis.codes import LEVELS, Names, pair
+from flowanalysis.codes.accounts import REASONS
 from flowanalysis.matrices import Matrix
+from flowanalysis.schema.compact import compact, encoded
 from flowanalysis.tenant import Tenant
 
 SETTLED = ("known", "environment_variable")
 LEVEL_CODES = {level: rank for rank, level in enumerate(LEVELS) if rank}
 ANY_FAMILY = np.uint64(2**64 - 1)
+WHY = (*REASONS, "no_connection")  # how a step comes to its account, or why it has none
 FAMILIES = 63  # families told apart; further ones share the last bit, which can only make more unknown
 
 
@@ -28,7 +32,8 @@ class Demand:
     ----------
     rows : DataFrame
         One row for each settled need: place (row of ``needs``), flow, account (-1 unknown), resource, level (0 when
-        not known), step, why (reason of an unknown account), own (the resource is the account's own mailbox or drive).
+        not known), step, why (its connection, as the place in `WHY`), own (the resource is the account's own mailbox
+        or drive).
     by_account : matrix, principals x resources
         Highest level needed.
     vague : matrix, principals x resources
@@ -74,10 +79,10 @@ def demand_of(tenant: Tenant, flow: int) -> Demand:
 
 def _demand(tenant: Tenant, chosen: np.ndarray, runs_as: Matrix) -> Demand:
     codes, needs = tenant.codes, tenant.needs
-    account, why = _accounts(tenant)
     resource = codes.resources.codes(needs["resource"])
     flow = codes.flows.codes(pair(needs, "flow_id"))
-    embedded = chosen & (why != "invoker") & (why != "no_connection")
+    account, why = _accounts(tenant, flow)
+    embedded = chosen & (why != WHY.index("invoker")) & (why != WHY.index("no_connection"))
     settled = needs["state"].isin(SETTLED).to_numpy() & (resource >= 0)
     at = np.flatnonzero(settled & embedded)
     rows = pd.DataFrame(
@@ -86,18 +91,19 @@ def _demand(tenant: Tenant, chosen: np.ndarray, runs_as: Matrix) -> Demand:
             "flow": flow[at],
             "account": account[at],
             "resource": resource[at],
-            "level": needs["level"].map(LEVEL_CODES).fillna(0).to_numpy(np.int64)[at],
-            "step": needs["step"].array[at],
+            "level": needs["level"].map(LEVEL_CODES).fillna(0).to_numpy(np.int8)[at],
+            "step": compact(encoded(needs["step"]))[at],
             "why": why[at],
-        }
+            "own": _own(tenant, account[at], resource[at]),
+        },
+        copy=False,
     )
-    rows["own"] = _own(tenant, rows)
     open_ = ~settled & embedded
     return Demand(
         rows,
         *_matrices(tenant, rows),
         _open_families(tenant, account, open_ & (account >= 0)),
-        _unread(tenant, runs_as),
+        _unread(tenant, runs_as, flow),
         np.bincount(flow[open_], minlength=len(codes.flows)),
     )
 
@@ -121,38 +127,38 @@ def _links(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return rows["account"].to_numpy(), rows["resource"].to_numpy()
 
 
-def _accounts(tenant: Tenant) -> tuple[np.ndarray, np.ndarray]:
-    """The account of each row of needs, and the reason of its connection."""
-    codes, needs, uses = tenant.codes, tenant.needs, connection_uses(tenant)
+def _accounts(tenant: Tenant, flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The account of each row of needs, and how its step comes to it, as places in `WHY`."""
+    codes, needs = tenant.codes, tenant.needs
+    if not len(needs):
+        return np.empty(0, np.int32), np.empty(0, np.int8)
+    uses = connection_uses(tenant)
     aliases = Names.of([uses["alias"], needs["alias"]])
-    width = max(len(aliases), 1)
+    width, alias = max(len(aliases), 1), aliases.codes(needs["alias"])
     known = codes.flows.codes(pair(uses, "flow_id")).astype(np.int64) * width + aliases.codes(uses["alias"])
     order = np.argsort(known, kind="stable")
-    alias = aliases.codes(needs["alias"])
-    wanted = codes.flows.codes(pair(needs, "flow_id")).astype(np.int64) * width + alias
-    spots = np.searchsorted(known[order], wanted)
-    spots[spots == len(known)] = 0
-    hit = (known[order][spots] == wanted) & (alias >= 0) if len(known) else np.zeros(len(wanted), bool)
-    at = order[spots] if len(known) else spots
+    wanted = flow.astype(np.int64) * width + alias
+    at = np.append(order, -1)[np.searchsorted(known, wanted, sorter=order)]
+    hit = (alias >= 0) & (np.append(known, -1)[at] == wanted)
+    why = np.where(alias >= 0, WHY.index("missing_reference"), WHY.index("no_connection")).astype(np.int8)
+    why[hit] = uses["reason"].map({word: place for place, word in enumerate(WHY)}).to_numpy(np.int8)[at[hit]]
     account = np.full(len(needs), -1, np.int32)
     account[hit] = codes.principals.codes(uses["account_id"])[at[hit]]
-    why = np.where(alias >= 0, "missing_reference", "no_connection").astype(object)
-    why[hit] = uses["reason"].to_numpy(object)[at[hit]]
-    account[why == "invoker"] = -1
+    account[why == WHY.index("invoker")] = -1
     return account, why
 
 
-def _own(tenant: Tenant, rows: pd.DataFrame) -> np.ndarray:
+def _own(tenant: Tenant, account: np.ndarray, resource: np.ndarray) -> np.ndarray:
     """The resource is named like the account itself: its mailbox or drive, which it holds without a grant."""
-    codes, people = tenant.codes, tenant.identities
-    flags = np.zeros(len(rows), bool)
+    codes, people, width = tenant.codes, tenant.identities, len(tenant.codes.resources)
+    mine = np.unique(account[account >= 0])
+    people = people.loc[
+        people["identity_id"].isin(codes.principals.text(mine)) if len(mine) else [], ["identity_id", "upn", "mail"]
+    ]
     holder = codes.principals.codes(people["identity_id"])
-    for column in ("upn", "mail"):
-        resource = codes.resources.codes(people[column].str.lower())
-        both = (holder >= 0) & (resource >= 0)
-        own = matrices.ascending(holder[both].astype(np.int64) * len(codes.resources) + resource[both])
-        flags |= np.isin(rows["account"].to_numpy(np.int64) * len(codes.resources) + rows["resource"].to_numpy(), own)
-    return flags
+    named = [codes.resources.codes(people[column].str.lower()) for column in ("upn", "mail")]
+    own = [holder[place >= 0].astype(np.int64) * width + place[place >= 0] for place in named]
+    return np.isin(account.astype(np.int64) * width + resource, matrices.ascending(np.concatenate(own)))
 
 
 @kept
@@ -185,12 +191,12 @@ def _open_families(tenant: Tenant, account: np.ndarray, open_: np.ndarray) -> np
     return masks
 
 
-def _unread(tenant: Tenant, runs_as: Matrix) -> np.ndarray:
-    """Accounts of flows whose definition was not read."""
+def _unread(tenant: Tenant, runs_as: Matrix, needing: np.ndarray) -> np.ndarray:
+    """Accounts of flows whose definition was not read; flows that need something were."""
     codes, flows = tenant.codes, tenant.flows
-    read = np.zeros(len(codes.flows), bool)
-    told = flows["has_definition"].fillna(False).to_numpy(bool)
-    for frame in (flows[told], tenant.steps, tenant.needs) if tenant.has("needs") else ():
-        places = codes.flows.codes(pair(frame, "flow_id"))
-        read[places[places >= 0]] = True
-    return (matrices.ones(runs_as).T @ (~read).astype(np.int64)) > 0
+    read = np.zeros(len(codes.flows) + 1, bool)  # the last place is that of -1
+    if tenant.has("needs"):
+        read[flow_codes(tenant)[flows["has_definition"].fillna(False).to_numpy(bool)]] = True
+        read[codes.flows.codes(pair(tenant.steps, "flow_id"))] = True
+        read[needing] = True
+    return (matrices.ones(runs_as).T @ (~read[:-1]).astype(np.int64)) > 0

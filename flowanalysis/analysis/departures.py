@@ -13,9 +13,10 @@ import pandas as pd
 
 from flowanalysis import matrices, reference
 from flowanalysis.analysis import owners as owning
+from flowanalysis.analysis.alignment import levels_at
 from flowanalysis.analysis.demand import demand
 from flowanalysis.analysis.execution import execution_map
-from flowanalysis.analysis.gap import flow_texts, levels_at
+from flowanalysis.analysis.gap import flow_texts
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.reach import covered, editors, reach, who
 from flowanalysis.analysis.traits import flow_codes, flow_environments, flow_traits, owner_codes, repairers

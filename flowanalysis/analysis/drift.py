@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
+from flowanalysis.analysis.alignment import levels_at
 from flowanalysis.analysis.changes import apply, changes
-from flowanalysis.analysis.gap import levels_at
 from flowanalysis.analysis.paths import labels
 from flowanalysis.analysis.reach import Reach, accounts, covered, level_names, reach, weights
 from flowanalysis.codes import Names

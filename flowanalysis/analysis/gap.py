@@ -20,14 +20,15 @@ import pyarrow.compute as pc
 
 from flowanalysis import matrices
 from flowanalysis.analysis import kernels
-from flowanalysis.analysis.demand import Demand, demand, demand_of, family_of
+from flowanalysis.analysis.alignment import aligned, levels_at
+from flowanalysis.analysis.demand import WHY, Demand, demand, demand_of, family_of
 from flowanalysis.analysis.privileges import main_tiers
-from flowanalysis.analysis.reach import Reach, at_hand, covered, kinds_at, level_names, main_reach, reach, who
+from flowanalysis.analysis.reach import Reach, at_hand, covered, kept, kinds_at, level_names, main_reach, reach, who
 from flowanalysis.codes import SEPARATOR, pair, split
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText, encoded
+from flowanalysis.schema.compact import CompactText, compact, encoded
 from flowanalysis.tenant import Tenant
 
 Columns = dict[str, Any]
@@ -187,26 +188,20 @@ def needed_inside(tenant: Tenant, needed: Demand) -> Matrix:
     codes, needs = tenant.codes, needed.by_account
     if codes.granted is codes.held:
         return needs
-    return matrices.strongest(codes.cover, needs.T.tocsr()).T.tocsr()
-
-
-def aligned(entries: Matrix, values: Matrix) -> np.ndarray:
-    """The values at the entries of another matrix of that shape; 0 where there is none."""
-    spots = matrices.places_of(entries, matrices.row_of(values), values.indices)
-    result = np.zeros(entries.nnz, values.data.dtype)
-    result[spots[spots >= 0]] = values.data[spots >= 0]
-    return result
+    places, counts = matrices.spans(codes.cover_up, needs.indices)
+    account, level = np.repeat(matrices.row_of(needs), counts), np.repeat(needs.data, counts)
+    return matrices.relation(account, codes.cover_up.indices[places], level, needs.shape)
 
 
 def _excess(tenant: Tenant, found: Reach, rows: np.ndarray, needed: Demand) -> Columns:
     """Rights that the account does not need at their level, one row for each, as codes."""
     entries, principals = granted_levels(tenant, found, rows), found.principals[rows]
-    level = aligned(entries, needed_inside(tenant, needed)[principals])
+    level = aligned(entries, needed_inside(tenant, needed), principals)
+    vague = aligned(entries, needed.vague, principals)
+    direct = aligned(entries, tenant.codes.held, principals) == entries.data
     beyond = np.flatnonzero(entries.data > level)
     account, resource = principals[matrices.row_of(entries)[beyond]], entries.indices[beyond]
-    vague = aligned(entries, needed.vague[principals])
     reason = _excess_reason(tenant, needed, account, resource, level[beyond], vague[beyond])
-    direct = aligned(entries, tenant.codes.held[principals]) == entries.data
     return {
         "account": account,
         "side": np.full(len(beyond), SIDES.index("excess"), np.int8),
@@ -245,7 +240,7 @@ def _missing(tenant: Tenant, found: Reach, rows: np.ndarray, needed: Demand, *, 
     held[needs["own"].to_numpy()] = 4
     at = np.flatnonzero(mine[place] & (held < np.maximum(wanted, 1)) | (everybody & (account < 0)))
     held, wanted = held[at], wanted[at]
-    reason = _missing_reason(tenant, needs[["account", "resource", "level", "why"]].iloc[at], held)
+    reason = _missing_reason(tenant, account[at], resource[at], wanted, needs["why"].to_numpy()[at], held)
     known = np.isin(np.arange(len(REASONS)), [REASONS.index("not_granted"), REASONS.index("level_too_low")])
     return {
         "account": account[at],
@@ -261,28 +256,23 @@ def _missing(tenant: Tenant, found: Reach, rows: np.ndarray, needed: Demand, *, 
     }
 
 
-def levels_at(levels: Matrix, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """Values of single places of a matrix; 0 where there is none, or where row is -1."""
-    spots = matrices.places_of(levels, row, column)
-    values = np.zeros(len(spots), np.int8)
-    values[spots >= 0] = levels.data[spots[spots >= 0]]
-    return values
-
-
-def _missing_reason(tenant: Tenant, rows: pd.DataFrame, held: np.ndarray) -> np.ndarray:
+def _missing_reason(
+    tenant: Tenant, account: np.ndarray, resource: np.ndarray, wanted: np.ndarray, why: np.ndarray, held: np.ndarray
+) -> np.ndarray:
     """Why a need is not met, as places in `REASONS`; what makes it unknown wins, and comes last."""
-    tiers, families, account = main_tiers(tenant), family_of(tenant), rows["account"].to_numpy()
+    tiers, families = main_tiers(tenant), family_of(tenant)
     high = np.zeros(len(tenant.codes.principals) + 1, bool)  # the last for accounts that are not known
     high[tenant.codes.principals.codes(tiers.loc[(tiers["tier"] <= HIGH_TIER).fillna(False), "account_id"])] = True
-    seen = np.bincount(families[tenant.codes.held.indices], minlength=families.max(initial=0) + 1) > 0
-    reason = np.full(len(rows), REASONS.index("not_granted"), np.int8)
+    granted, seen = np.zeros(len(families), bool), np.zeros(families.max(initial=0) + 1, bool)
+    granted[tenant.codes.held.indices] = True
+    seen[families[granted]] = True
+    reason = np.full(len(account), REASONS.index("not_granted"), np.int8)
     reason[held > 0] = REASONS.index("level_too_low")
-    reason[rows["level"].to_numpy() == 0] = REASONS.index("unknown_level")
+    reason[wanted == 0] = REASONS.index("unknown_level")
     reason[high[account]] = REASONS.index("role_may_carry")
-    reason[~seen[families[rows["resource"].to_numpy()]]] = REASONS.index("grants_not_collected")
-    place, words = pd.factorize(rows["why"].to_numpy()[account < 0])
-    why = [REASONS.index(word if word in REASONS else "unknown_account") for word in words]
-    reason[account < 0] = np.array(why, np.int8)[place]
+    reason[~seen[families[resource]]] = REASONS.index("grants_not_collected")
+    words = [REASONS.index(word if word in REASONS else "unknown_account") for word in WHY]
+    reason[account < 0] = np.array(words, np.int8)[why[account < 0]]
     return reason
 
 
@@ -315,27 +305,27 @@ def _frame(
             "via": pd.Categorical.from_codes(via, categories=pd.Index(["group", "direct"], dtype=TEXT)),
             "environment_id": environment,
             "flow_id": flow_id,
-            "step": _texts(demanded.rows["step"], step),
-        }
+            "step": _texts(demanded.rows["step"].array, step),
+        },
+        copy=False,
     )
 
 
-def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[pd.api.extensions.ExtensionArray, ...]:
+@kept
+def flow_names(tenant: Tenant) -> tuple[CompactText, ...]:
+    """Environment and id of each flow by code."""
+    names = tenant.codes.flows
+    return tuple(compact(encoded(column)) for column in split(names, np.arange(len(names))))
+
+
+def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[CompactText, ...]:
     """Environment and flow id of flow codes; NA for -1."""
-    seen = np.zeros(len(tenant.codes.flows) + 1, bool)
-    seen[flow] = True  # the last place is that of -1
-    known = np.flatnonzero(seen[:-1])
-    place = np.full(len(seen), -1, np.int32)
-    place[known] = np.arange(len(known))
-    places = place[flow]
-    return tuple(_texts(column, places) for column in split(tenant.codes.flows, known))
+    return tuple(_texts(names, flow) for names in flow_names(tenant))
 
 
-def _texts(column: object, rows: np.ndarray) -> CompactText:
-    """The text of a column in some rows, each word kept once; NA at -1."""
-    told = encoded(column)
-    places = told.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return CompactText.of(told.dictionary, np.append(places, -1).astype(np.int32)[rows])
+def _texts(column: CompactText, rows: np.ndarray) -> CompactText:
+    """The text of a column in some rows; NA at -1."""
+    return CompactText.of(column.words, np.append(column.places, np.int32(-1))[rows])
 
 
 def flow_gap(tenant: Tenant) -> pd.DataFrame:

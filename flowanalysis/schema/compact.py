@@ -274,7 +274,9 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
             return super()._concat_same_type(to_concat)
         if all(part.words is to_concat[0].words for part in to_concat):
             return CompactText.of(to_concat[0].words, np.concatenate([part.places for part in to_concat]))
-        return compact(pa.chunked_array([encoded(part) for part in to_concat]))
+        told = [encoded(part.used() if len(part) < len(part.words) else part) for part in to_concat]
+        whole = _whole(pa.chunked_array(told))  # words that are distinct in each part are so in all
+        return CompactText.of(whole.dictionary, _places(whole.indices))
 
 
 def _spread(answers: Any, places: np.ndarray) -> Any:

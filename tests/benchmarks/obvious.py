@@ -24,7 +24,7 @@ from flowanalysis.analysis.changes import changes
 from flowanalysis.analysis.demand import demand
 from flowanalysis.analysis.departures import departure_impact
 from flowanalysis.analysis.execution import connection_uses
-from flowanalysis.analysis.gap import granted_levels, least_privilege_gap
+from flowanalysis.analysis.gap import flow_names, granted_levels, least_privilege_gap
 from flowanalysis.analysis.holders import unused_connections
 from flowanalysis.analysis.overlap import nested, permission_overlap
 from flowanalysis.analysis.owners import bus_factor
@@ -48,7 +48,7 @@ class Bench:
         self.tenant = with_needs(tenant)
         self.codes, self.found = self.tenant.codes, reaching.main_reach(self.tenant)
         connection_uses(self.tenant)
-        for ready in (demand, labels, weights, tiers, flow_codes, owner_codes, reaching.resource_kinds):
+        for ready in (demand, labels, weights, tiers, flow_codes, owner_codes, flow_names, reaching.resource_kinds):
             ready(self.tenant)
 
     def described(self) -> str:
@@ -383,7 +383,7 @@ CASES: dict[str, Callable[[Bench, float], Case]] = {
     "impact": impact,
     "ego": ego,
 }
-CODED = ("flow_codes", "owner_codes", "resource_kinds", "labels", "weights")
+CODED = ("flow_codes", "owner_codes", "flow_names", "resource_kinds", "labels", "weights")
 KEPT = dict.fromkeys(CASES, ("main_reach", "demand", "tiers", "main_tiers", *CODED)) | {"effective": CODED}
 
 
