@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from flowanalysis import schema
-from flowanalysis.analysis.owners import GROUP_CAP, crowd_sizes, owners
+from flowanalysis.analysis import kernels
+from flowanalysis.analysis.owners import GROUP_CAP, _greedy, bus_factor, crowd_sizes, owners
 from flowanalysis.tenant import Tenant
 
 E = "env"
@@ -65,7 +67,11 @@ def expected(told: dict[str, list[dict]], flow: str) -> tuple[set[str], dict[str
 
 
 @pytest.mark.parametrize("seed", range(15))
-def test_small_groups_are_their_living_members_and_large_ones_stay(seed: int) -> None:
+@pytest.mark.parametrize("looped", [False, True])
+def test_small_groups_are_their_living_members_and_large_ones_stay(monkeypatch, seed: int, *, looped: bool) -> None:
+    if looped:
+        monkeypatch.setattr(kernels, "worth", lambda work: True)
+        monkeypatch.setattr(kernels, "compiled", lambda loop: loop)
     told = rows(seed)
     tenant = Tenant({name: schema.frame(name, pd.DataFrame(of)) for name, of in told.items()})
     found, sizes, codes = owners(tenant), crowd_sizes(tenant), tenant.codes
@@ -75,3 +81,54 @@ def test_small_groups_are_their_living_members_and_large_ones_stay(seed: int) ->
         here = found.crowds[[number]]
         assert dict(zip(codes.principals.text(here.indices), sizes[here.indices], strict=True)) == crowds
         assert set(here.data.tolist()) <= {1}
+
+
+def test_each_flow_says_who_can_edit_it() -> None:
+    crowd = [{"group_id": "g", "member_id": f"u{n:02}", "relation": "member"} for n in range(GROUP_CAP + 1)]
+    owners_of = {"alone": ["u00"], "both": ["u01", "u00"], "crowd": ["g"], "nobody": ["gone"]}
+    flows = [{"environment_id": E, "flow_id": f, "owner_id": who[0]} for f, who in reversed(owners_of.items())]
+    flows[0]["display_name"] = "Old things"
+    told = {
+        "identities": [{"identity_id": f"u{n:02}", "status": "active", "department": "Sales"} for n in range(51)]
+        + [{"identity_id": "u00", "department": "the second row of an id is not read"}]
+        + [{"identity_id": "gone", "status": "deleted"}],
+        "memberships": crowd,
+        "flows": flows,
+        "flow_owners": [
+            {"environment_id": E, "flow_id": f, "principal_id": who, "principal_kind": "User", "role": "Owner"}
+            for f, of in owners_of.items()
+            for who in of
+        ],
+    }
+    found = bus_factor(Tenant({name: schema.frame(name, pd.DataFrame(of)) for name, of in told.items()}))
+    assert found["sentence"].tolist() == [
+        "Only u00 can edit alone.",
+        "2 people can edit both.",
+        "At least 51 can edit crowd.",
+        "Nobody who lives can edit Old things.",
+    ]
+    assert found["department"].fillna("-").tolist() == ["Sales", "Sales", "-", "-"]
+    assert found["only_person"].fillna("-").tolist() == ["u00", "-", "-", "-"]
+
+
+def one_by_one(flow: np.ndarray, person: np.ndarray, kept: np.ndarray) -> object:
+    """Whoever has most flows is taken out, and all is counted again."""
+    pairs, removed = set(zip(flow.tolist(), person.tolist(), strict=True)), 0
+    while True:
+        dead = [f for f in range(len(kept)) if not kept[f] and not any(g == f for g, _ in pairs)]
+        if len(dead) * 2 > len(kept):
+            return removed
+        if not pairs:
+            return pd.NA
+        worst = min({p for _, p in pairs}, key=lambda p: (-sum(q == p for _, q in pairs), p))
+        pairs, removed = {(f, p) for f, p in pairs if p != worst}, removed + 1
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_people_leave_a_department_until_most_flows_have_nobody(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(1, 9))
+    pairs = np.unique(rng.integers(0, [count, 7], (int(rng.integers(0, 20)), 2)), axis=0)
+    kept = rng.random(count) < 0.2
+    found, expected = (work(pairs[:, 0], pairs[:, 1], kept) for work in (_greedy, one_by_one))
+    assert found is expected or found == expected

@@ -9,11 +9,12 @@ import pandas as pd
 
 from flowanalysis import matrices
 from flowanalysis.analysis import kernels
-from flowanalysis.analysis.paths import labels
+from flowanalysis.analysis.paths import labels, phrases
 from flowanalysis.analysis.reach import covered, editors, kept
-from flowanalysis.codes import Codes, pair
+from flowanalysis.codes import Codes
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.schema.compact import worded
 from flowanalysis.tenant import Tenant
 
 DEAD = ("disabled", "deleted", "purged_or_foreign", "absent")
@@ -47,10 +48,19 @@ class Owners:
 def alive(tenant: Tenant) -> np.ndarray:
     """For each principal: False when it is disabled, deleted or of another directory; not known counts as living."""
     flags = np.ones(len(tenant.codes.principals), bool)
-    dead = tenant.identities.loc[tenant.identities["status"].isin(DEAD), "identity_id"]
-    codes = tenant.codes.principals.codes(dead)
+    codes = tenant.coded("identities", "identity_id")[tenant.identities["status"].isin(DEAD).to_numpy(bool)]
     flags[codes[codes >= 0]] = False
     return flags
+
+
+@kept
+def identity_rows(tenant: Tenant) -> np.ndarray:
+    """The first row of identities of each principal; -1 for all others, and at last for the code -1."""
+    rows = np.full(len(tenant.codes.principals) + 1, -1, np.int64)
+    codes = tenant.coded("identities", "identity_id")
+    rows[codes[::-1]] = np.arange(len(codes))[::-1]  # of several the first is written last
+    rows[-1] = -1
+    return rows
 
 
 @kept
@@ -136,8 +146,30 @@ def crowd_sizes(tenant: Tenant) -> np.ndarray:
     nests, sizes = _nests(tenant), np.zeros(len(tenant.codes.principals), np.int64)
     sizes[nests.groups] = nests.living[nests.groups]
     several = np.diff(nests.inside.indptr) > 1  # of which somebody may be a member twice
-    sizes[nests.groups[several]] = np.diff(_people(tenant, nests.inside[several]).indptr)
+    sizes[nests.groups[several]] = _head_counts(tenant, nests.inside[several])
     return sizes
+
+
+def _head_counts(tenant: Tenant, nests: Matrix) -> np.ndarray:
+    """How many living people are direct members of some group of each row."""
+    members, counts = tenant.codes.members, np.zeros(nests.shape[0], np.int64)
+    if not kernels.worth(np.diff(members.indptr)[nests.indices].sum()):
+        return np.diff(_people(tenant, nests).indptr)
+    met = np.where(_living_people(tenant), -1, nests.shape[0]).astype(np.int32)  # the last row that met each of them
+    kernels.compiled(heads)(nests.indptr, nests.indices, members.indptr, members.indices, met, counts)
+    return counts
+
+
+def heads(
+    bounds: np.ndarray, group: np.ndarray, begin: np.ndarray, member: np.ndarray, met: np.ndarray, counts: np.ndarray
+) -> None:
+    """Rows one after the other: how many members their groups have that no earlier group of the row had."""
+    for row in range(len(counts)):
+        for place in range(bounds[row], bounds[row + 1]):
+            for at in range(begin[group[place]], begin[group[place] + 1]):
+                if met[member[at]] < row:
+                    met[member[at]] = row
+                    counts[row] += 1
 
 
 def _living_people(tenant: Tenant) -> np.ndarray:
@@ -188,28 +220,30 @@ def bus_factor(tenant: Tenant, *, by: str = "flow") -> pd.DataFrame:
 def _flow_factors(tenant: Tenant) -> pd.DataFrame:
     codes, found, flows = tenant.codes, owners(tenant), tenant.flows
     sizes = crowd_sizes(tenant)[found.crowds.indices]
-    code = codes.flows.codes(pair(flows, "flow_id"))
+    code = tenant.coded("flows", "flow_id")
+    order = np.argsort(code, kind="stable")  # codes are in the order of environment and id
     people = np.diff(found.people.indptr)[code]
     crowd = np.zeros(len(codes.flows), np.int64)
     np.maximum.at(crowd, matrices.row_of(found.crowds), np.maximum(sizes, 1))
     only = _first(found.people, code)
     only[(people != 1) | (crowd[code] > 0)] = -1
-    department = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["department"]
-    result = pd.DataFrame(
+    owner = identity_rows(tenant)[tenant.coded("flows", "owner_id")]
+    frame = pd.DataFrame(
         {
-            "environment_id": flows["environment_id"],
-            "flow_id": flows["flow_id"],
-            "display_name": flows["display_name"],
+            "environment_id": flows["environment_id"].array,
+            "flow_id": flows["flow_id"].array,
+            "display_name": flows["display_name"].array,
             "bus_factor": pd.array(np.maximum(people, crowd[code]), dtype=COUNT),
             "at_least": pd.array(crowd[code] > 0, dtype=FLAG),
             "editors": pd.array(np.diff(editors(codes).indptr)[code], dtype=COUNT),
-            "department": flows["owner_id"].map(department).astype(TEXT),
+            "department": tenant.identities["department"].array.take(owner, allow_fill=True),
             "only_person": codes.principals.text(only),
             "code": code,
-        }
+        },
+        copy=False,
     )
-    result["sentence"] = _factor_sentences(tenant, result)
-    return result.sort_values(["environment_id", "flow_id"], kind="stable", ignore_index=True)
+    frame["sentence"] = _factor_sentences(tenant, frame, only)
+    return frame.take(order).reset_index(drop=True)
 
 
 def _first(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
@@ -218,14 +252,21 @@ def _first(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
     return np.where(np.diff(matrix.indptr)[rows] > 0, padded[matrix.indptr[rows]], -1)
 
 
-def _factor_sentences(tenant: Tenant, rows: pd.DataFrame) -> pd.Series:
+def _factor_sentences(tenant: Tenant, rows: pd.DataFrame, only: np.ndarray) -> pd.api.extensions.ExtensionArray:
+    """Each row in words, of which nearly all begin like others."""
+    number, more = rows["bus_factor"].to_numpy(np.int64), rows["at_least"].to_numpy(bool)
+    kind, kinds = pd.factorize(np.where(only >= 0, -1 - only.astype(np.int64), number * 2 + more))
+    begins = [_begin(labels(tenant).array[-1 - k] if k < 0 else None, *divmod(max(k, 0), 2)) for k in kinds.tolist()]
     name = rows["display_name"].fillna(rows["flow_id"])
-    only = labels(tenant).reindex(tenant.codes.principals.codes(rows["only_person"])).astype(TEXT).array
-    text = "At least " + rows["bus_factor"].astype(TEXT) + " can edit " + name + "."
-    text = text.where(rows["at_least"], rows["bus_factor"].astype(TEXT) + " people can edit " + name + ".")
-    one = (rows["bus_factor"] == 1) & ~rows["at_least"]
-    text = text.where(~one, "Only " + pd.Series(only, index=rows.index, dtype=TEXT) + " can edit " + name + ".")
-    return text.where(rows["bus_factor"] > 0, "Nobody who lives can edit " + name + ".").astype(TEXT)
+    return phrases(worded(begins, kind), " can edit ", name, ".")
+
+
+def _begin(only: str | None, number: int, more: int) -> str:
+    if only is not None:
+        return f"Only {only}"
+    if more:
+        return f"At least {number}"
+    return f"{number} people" if number else "Nobody who lives"
 
 
 def _department_factors(tenant: Tenant, flows: pd.DataFrame) -> pd.DataFrame:
@@ -251,14 +292,11 @@ def _department_factors(tenant: Tenant, flows: pd.DataFrame) -> pd.DataFrame:
 
 def _greedy(flow: np.ndarray, person: np.ndarray, kept_alive: np.ndarray) -> object:
     """People to remove, the one with most flows first (of equals the first by id), until most flows have nobody."""
-    left = np.bincount(flow, minlength=len(kept_alive))
-    known, who_ = np.unique(person, return_inverse=True)
-    for removed in range(len(known) + 1):
-        if ((left == 0) & ~kept_alive).sum() * 2 > len(kept_alive):
-            return removed
-        if len(flow):
-            worst = np.bincount(who_, minlength=len(known)).argmax()
-            gone = who_ == worst
-            np.subtract.at(left, flow[gone], 1)
-            flow, who_ = flow[~gone], who_[~gone]
-    return pd.NA
+    who_, flows = np.unique(person, return_inverse=True)[1], np.zeros(len(kept_alive), np.int64)
+    count = np.bincount(who_)
+    turn = np.empty(len(count), np.int64)
+    turn[np.argsort(-count, kind="stable")] = np.arange(1, len(count) + 1)
+    np.maximum.at(flows, flow, turn[who_])  # a flow has nobody once the last of its people is gone
+    gone = np.sort(flows[~kept_alive])
+    half = len(kept_alive) // 2
+    return int(gone[half]) if len(gone) > half else pd.NA

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowanalysis import matrices
 from flowanalysis.analysis.reach import Reach, kept
@@ -35,6 +36,20 @@ def labels(tenant: Tenant) -> pd.Series:
     source[place[told]] = told  # of several the first is written last
     texts = pa.chunked_array([*pa.chunked_array(pa.array(shown.array)).chunks, principals.values], pa.large_string())
     return pd.Series(TEXT.__from_arrow__(texts.combine_chunks().take(pa.array(source))))
+
+
+def phrases(*parts: object) -> pd.api.extensions.ExtensionArray:
+    """Texts and columns of text, one behind the other in each row; NA where one of them is.
+
+    Examples
+    --------
+    >>> phrases("The ", pd.Series(["sea", None], dtype=TEXT), ".").tolist()
+    ['The sea.', <NA>]
+    """
+    kind = pa.large_string()
+    told = [pa.scalar(p, kind) if isinstance(p, str) else pa.array(getattr(p, "array", p)) for p in parts]
+    whole = pc.binary_join_element_wise(*(t.cast(kind) for t in told), pa.scalar("", kind))
+    return TEXT.__from_arrow__(whole)
 
 
 def explain(tenant: Tenant, found: Reach, rows: pd.DataFrame) -> pd.Series:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,7 @@ class Names:
 
     def codes(self, column: object) -> np.ndarray:
         """Codes of a column of ids as int32; -1 for NA and for ids not interned."""
-        array = column.array if isinstance(column, pd.Series) else column
+        array: Any = column.array if isinstance(column, pd.Series) else column
         if isinstance(array, CompactText):
             array = array.used() if len(array) < len(array.words) else array
         elif not isinstance(array, pa.DictionaryArray) and len(self) < FEW * len(array):
