@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib import import_module
@@ -110,7 +111,9 @@ class Harvest:
     def frames(self) -> dict[str, pd.DataFrame]:
         """Every table that was collected, merged and settled; with the log, the rejects and the conflicts."""
         unified = keys.unify(self.parts)
-        merged = {name: merge(name, parts) for name, parts in _by_table(unified).items()}
+        tables = _by_table(unified)
+        with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
+            merged = dict(zip(tables, pool.map(merge, tables, tables.values()), strict=True))
         log = [{k: v for k, v in e.items() if k != "part"} for e in self._counted(merged)]
         frames = settle.settled(merged, unified)
         told = [m.conflicts for m in merged.values() if len(m.conflicts)]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from flowanalysis import reference, schema
 from flowanalysis.schema.compact import CompactText, compact
+from flowanalysis.sources import hashes
 
 CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
@@ -189,13 +189,8 @@ def certainly_unique(frame: pd.DataFrame, columns: Sequence[str]) -> bool:
 
     False says nothing: two different rows may have one hash.
     """
-    rows = pa.table({c: _hashable(frame[c].array) for c in columns})
-    names = ", ".join(f'"{c}"' for c in columns)
-    with duckdb.connect() as database:
-        database.register("rows", rows)
-        hashes = database.sql(f"select hash({names}) as h from rows").fetchnumpy()["h"]
-    hashes.sort()
-    return not bool((hashes[1:] == hashes[:-1]).any())
+    found = np.sort(hashes.hashes(pa.table({c: _hashable(frame[c].array) for c in columns})))
+    return not bool((found[1:] == found[:-1]).any())
 
 
 def _hashable(values: pd.api.extensions.ExtensionArray) -> pa.Array:
@@ -216,10 +211,10 @@ def codes(frame: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
 
 def _places(column: pd.Series) -> tuple[np.ndarray, int]:
     """The place of each row's value, the last one for NA, and how many places there are."""
+    if isinstance(told := column.array, CompactText):
+        return np.where(told.places < 0, len(told.words), told.places), len(told.words) + 1
     if column.dtype == schema.TEXT:
-        told = schema.encoded(column)
-        size = len(told.dictionary)
-        return told.indices.fill_null(size).to_numpy(zero_copy_only=False), size + 1
+        return hashes.groups(hashes.arrow(told))
     place, unique = pd.factorize(column)
     return np.where(place < 0, len(unique), place), len(unique) + 1
 

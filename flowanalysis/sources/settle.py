@@ -13,9 +13,9 @@ import pyarrow as pa
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText
-from flowanalysis.sources import sharepoint, variables
-from flowanalysis.sources.columns import chosen, look, same, shared
+from flowanalysis.schema.compact import CompactText, chosen
+from flowanalysis.sources import hashes, sharepoint, variables
+from flowanalysis.sources.columns import filled, look, renamed, same, shared
 from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes
 from flowanalysis.sources.values import UNTOLD, among
 
@@ -247,7 +247,7 @@ def _permissions(frames: Frames) -> Frames:
     return {
         "app_permissions": held.assign(
             permission=held["permission"].mask(unnamed & found.notna(), found),
-            resource_name=held["resource_name"].fillna(look(held["resource_id"], names)),
+            resource_name=filled(held["resource_name"], look(held["resource_id"], names)),
         )
     }
 
@@ -257,7 +257,7 @@ def _part_numbers(frames: Frames) -> Frames:
         return {}
     held = frames["licences"]
     names = frames["skus"].drop_duplicates("sku_id").set_index("sku_id")["sku_part_number"]
-    return {"licences": held.assign(sku_part_number=held["sku_part_number"].fillna(look(held["sku_id"], names)))}
+    return {"licences": held.assign(sku_part_number=filled(held["sku_part_number"], look(held["sku_id"], names)))}
 
 
 def _listings(parts: Sequence[Part]) -> frozenset[str]:
@@ -337,41 +337,51 @@ def _holders(frames: Frames) -> Frames:
     grants, people = _get(frames, "grants"), _get(frames, "identities")
     if grants.empty or people.empty:
         return {}
-    place, told = pd.factorize(grants["principal_id"].array)  # of millions of rights there are far fewer holders
-    holders = pd.Series(told, dtype=TEXT)
-    named = _by_name(holders, people)
-    holders = named.fillna(holders)
-    mine = people.loc[among(people["identity_id"], holders), ["identity_id", "kind"]]
-    kinds = mine.drop_duplicates("identity_id").set_index("identity_id")["kind"]
-    groups = _get(frames, "groups")["group_id"]
-    kind = look(holders, kinds)
-    kind = kind.mask(kind.isna() & among(holders, groups), "group")
+    told = shared(grants["principal_id"]).used()  # of millions of rights there are far fewer holders
+    words = pd.Series(TEXT.__from_arrow__(told.words))
+    named = _by_name(words, people)
+    kind = _kinds(filled(named, words), people, _get(frames, "groups")["group_id"])
     given = grants["principal_kind"]
     unknown = (given.isna() | (given == "unknown").fillna(False)).to_numpy()
     changed: dict[str, Any] = {}
     if named.notna().any():
-        changed["principal_id"] = shared(holders).take(place)
+        changed["principal_id"] = renamed(told, named)
     if unknown.any():
-        found = pd.Series(shared(kind).take(place), index=grants.index)
-        changed["principal_kind"] = (
-            found if unknown.all() and found.notna().all() else chosen(unknown & found.notna().to_numpy(), found, given)
-        )
+        kinds = shared(kind)
+        found = CompactText.of(kinds.words, np.append(kinds.places, np.int32(-1))[told.places])
+        changed["principal_kind"] = chosen([given, found], (unknown & ~found.isna()).astype(int))
     return {"grants": grants.assign(**changed)}
+
+
+def _kinds(holders: pd.Series, people: pd.DataFrame, groups: pd.Series) -> pd.Series:
+    """The kind of identity that each holder is; NA where nobody knows."""
+    place = hashes.places(hashes.arrow(holders), hashes.arrow(people["identity_id"]))
+    kind = pd.Series(people["kind"].array.take(place, allow_fill=True))
+    others = kind.index[kind.isna()]
+    kind[others[among(holders[others], groups)]] = "group"
+    return kind
 
 
 def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
     """The identity whose sign-in name, mail address or application id each holder is; NA for the others."""
-    pairs = pd.concat(
-        [people[[c, "identity_id", "status"]].set_axis(["name", *NAMED], axis=1) for c in ("upn", "mail", "app_id")],
-        ignore_index=True,
-    )
-    pairs = pairs.assign(name=pairs["name"].str.lower())
-    pairs = pairs[among(pairs["name"], holders)].dropna(subset=["name", "identity_id"])
-    pairs = pairs.assign(mail=np.asarray(pairs.index >= len(people)))
+    is_address = _is_address(holders)
+    found = []
+    for column in ("upn", "mail", "app_id"):
+        names = people[column].str.lower()
+        those = _is_address(names)  # rights are mostly held by id, and no address is one
+        met = np.zeros(len(people), dtype=bool)
+        for mine, theirs in ((those, is_address), (names.notna().to_numpy() & ~those, ~is_address)):
+            met[mine] = among(names[mine], holders[theirs])
+        found.append(people.loc[met, NAMED].assign(name=names[met], mail=column != "upn"))
+    pairs = pd.concat(found, ignore_index=True).dropna(subset=["identity_id"])
     # the sign-in name before the mail address, in each the living before the others
     living = pairs["status"].ne("active").fillna(True)
     pairs = pairs.assign(gone=living).sort_values(["mail", "gone"], kind="stable").drop_duplicates("name")
     return look(holders, pairs.set_index("name")["identity_id"])
+
+
+def _is_address(names: pd.Series) -> np.ndarray:
+    return names.str.contains("@", regex=False).fillna(False).to_numpy(bool)
 
 
 def _own_organisation(frames: Frames) -> Frames:

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowanalysis import schema
 from flowanalysis.schema.compact import CompactText
+from flowanalysis.sources import hashes
 
 UNTOLD = "(not told)"
 """Stands in a key where an export does not say whose row it is, such as a member list without its group."""
@@ -198,14 +197,11 @@ def among(values: pd.Series, wanted: pd.Series | pd.Index) -> np.ndarray:
     >>> among(pd.Series(["a", None, "b"], dtype=schema.TEXT), pd.Index(["b"])).tolist()
     [False, False, True]
     """
-    words = wanted.array
-    known = words.used().words if isinstance(words, CompactText) else pa.array(pd.array(words, dtype=schema.TEXT))
-    asked = values.array
+    words, asked = wanted.array, values.array
+    known = hashes.arrow(words.used().words if isinstance(words, CompactText) else words)
     if isinstance(asked, CompactText):
-        found = np.asarray(pc.is_in(asked.words, value_set=known, skip_nulls=True))
-        return np.append(found, False)[asked.places]
-    texts = pa.array(pd.array(asked, dtype=schema.TEXT))
-    return np.asarray(pc.is_in(texts, value_set=known, skip_nulls=True))
+        return np.append(hashes.places(asked.words, known) >= 0, False)[asked.places]
+    return hashes.places(hashes.arrow(asked), known) >= 0
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -145,7 +145,9 @@ def _harmless(names: pd.Series, values: pd.Series) -> pd.Series:
 
     taken_out = reference.toml("redaction")["word"]
     pairs = zip(names.fillna(""), values.fillna(""), strict=True)
-    return pd.Series([not v or (v != taken_out and not any_in(f"{n}={v}")) for n, v in pairs], index=names.index, dtype=bool)
+    return pd.Series(
+        [not v or (v != taken_out and not any_in(f"{n}={v}")) for n, v in pairs], index=names.index, dtype=bool
+    )
 
 
 def _parsed(value: str, kind: object) -> object:
