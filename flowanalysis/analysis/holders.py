@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
 from flowanalysis.analysis.execution import declared
 from flowanalysis.analysis.gap import flow_texts
-from flowanalysis.analysis.paths import chain, in_words, labels, verb
+from flowanalysis.analysis.owners import identity_rows
+from flowanalysis.analysis.paths import chain, in_words, labels, phrases, verb
 from flowanalysis.analysis.reach import covered, editors, kept, level_names
-from flowanalysis.codes import LEVELS, Codes, pair
+from flowanalysis.codes import LEVELS, Codes
 from flowanalysis.errors import UnknownName
-from flowanalysis.lookup import text_by
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
+from flowanalysis.schema.compact import CompactText, chosen, worded
 from flowanalysis.tenant import Tenant
 
+Texts: TypeAlias = pd.api.extensions.ExtensionArray
 SENTENCES = 10_000  # more rows than anybody reads get no sentence
 REACH_TABLES = {
     "grants": "no right on a resource is seen",
@@ -185,42 +189,49 @@ def unused_connections(tenant: Tenant) -> pd.DataFrame:
     used[declared(tenant)] = True
     used[codes.uses.indices] = True
     free = np.flatnonzero(~used[place] & tenant.has("connections", "flow_connections"))
+    made = rows["created_at"].array
     # Codes of connections are in the order of environment and id.
-    free = free[np.lexsort((place[free], rows["created_at"].array.asi8[free], rows["created_at"].isna()[free]))]
-    rows, place = rows.take(free).reset_index(drop=True), place[free]
-    rows["account_id"], rows["account_name"] = _signed_in(codes, place), _account_names(rows)
-    bound = codes.connections.codes(pair(tenant.connection_references, "connection_id"))
-    statuses = tenant.identities.drop_duplicates("identity_id").set_index("identity_id")["status"]
-    rows["account_status"] = text_by(rows["account_id"], statuses)
-    rows["age_days"] = (tenant.as_of - rows["created_at"]).dt.days.astype(COUNT)
-    rows["shares"] = pd.array(np.diff(codes.shares.indptr)[place], dtype=COUNT)
-    rows["references"] = pd.array(np.bincount(bound[bound >= 0], minlength=len(codes.connections))[place], dtype=COUNT)
-    rows["sentence"] = _unused_sentences(rows)
-    columns = ["environment_id", "connection_id", "connector_id", "display_name", "account_id", "account_status"]
-    columns += ["status", "created_at", "age_days", "shares", "references", "sentence"]
-    return covered(rows[columns], tenant, UNUSED_TABLES, essential=("connections", "flow_connections"))
+    free = free[np.lexsort((place[free], made.asi8[free], made.isna()[free]))]
+    place, account = place[free], _signed_in(codes, place[free])
+    bound = tenant.coded("connection_references", "connection_id")
+    references = np.bincount(bound[bound >= 0], minlength=len(codes.connections))[place]
+    told = ["environment_id", "connection_id", "connector_id", "display_name", "status", "created_at"]
+    frame = {column: rows[column].array[free] for column in told}
+    frame["account_id"] = codes.principals.text(account)
+    frame["account_status"] = tenant.identities["status"].array.take(identity_rows(tenant)[account], allow_fill=True)
+    frame["age_days"] = pd.Series(tenant.as_of - frame["created_at"]).dt.days.astype(COUNT)
+    frame["shares"] = pd.array(np.diff(codes.shares.indptr)[place], dtype=COUNT)
+    frame["references"] = pd.array(references, dtype=COUNT)
+    frame["sentence"] = _unused_sentences(_account_names(rows, free), frame["connector_id"], frame["age_days"])
+    order = ["environment_id", "connection_id", "connector_id", "display_name", "account_id", "account_status"]
+    order += ["status", "created_at", "age_days", "shares", "references", "sentence"]
+    whole = pd.DataFrame({column: frame[column] for column in order}, copy=False)
+    return covered(whole, tenant, UNUSED_TABLES, essential=("connections", "flow_connections"))
 
 
-def _signed_in(codes: Codes, connection: np.ndarray) -> pd.api.extensions.ExtensionArray:
-    """The account behind each connection; NA where none is known."""
+def _signed_in(codes: Codes, connection: np.ndarray) -> np.ndarray:
+    """The account behind each connection; -1 where none is known."""
     first = codes.signs_in.indptr[connection]
     known = codes.signs_in.indptr[connection + 1] > first
     accounts = np.full(len(connection), -1)
     accounts[known] = codes.signs_in.indices[first[known]]
-    return codes.principals.text(accounts)
+    return accounts
 
 
-def _account_names(rows: pd.DataFrame) -> pd.Series:
-    """The account as each connection names it, as `connection_accounts` tells: the best evidence, last the maker."""
-    names = rows["created_by_upn"].where(rows["created_by_id"].notna())
-    for column in ("username", "client_id", "account_name"):
-        told = rows[column].notna() & (rows[column] != "").fillna(False)
-        names = rows[column].where(told, names)
-    return names
+def _account_names(rows: pd.DataFrame, some: np.ndarray) -> CompactText:
+    """The account as some connections name it, as `connection_accounts` tells: the best evidence, last the maker."""
+    columns = ("created_by_upn", "username", "client_id", "account_name")
+    names = [rows[column].array[some] for column in columns]
+    which = np.where(rows["created_by_id"].array[some].isna(), -1, 0)
+    for number, column in enumerate(names[1:], start=1):
+        which[(pd.Series(column) != "").fillna(False).to_numpy(bool)] = number
+    return chosen(names, which)
 
 
-def _unused_sentences(rows: pd.DataFrame) -> pd.Series:
-    age = (", made " + rows["age_days"].astype(TEXT) + " days ago").fillna("")
-    account = rows["account_name"].fillna("an account that is not known")
-    connector = rows["connector_id"].fillna("an unknown service")
-    return ("No flow uses the connection of " + account + " to " + connector + age + ".").astype(TEXT)
+def _unused_sentences(names: CompactText, connector: Texts, days: pd.Series) -> Texts:
+    names, connector = names.copy(), connector.copy()
+    names[names.isna()] = "an account that is not known"
+    connector[connector.isna()] = "an unknown service"
+    which, ages = pd.factorize(days)
+    age = worded([*(f", made {n} days ago" for n in ages), ""], np.where(which < 0, len(ages), which))
+    return phrases("No flow uses the connection of ", names, " to ", connector, age, ".")
