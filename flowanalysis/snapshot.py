@@ -204,7 +204,7 @@ def open_snapshot(folder: str | Path, *, verify: bool = False) -> Tenant:
 def _read_table(place: Path, name: str) -> pd.DataFrame:
     try:
         with pq.ParquetFile(place / f"{name}.parquet") as file:
-            return schema.frame(name, file.read())
+            return schema.frame(name, file.read(), distinct=True)  # `_written` takes them from columns
     except (OSError, pa.ArrowException) as error:
         where = str(place / f"{name}.parquet")
         raise SnapshotError(f"table cannot be read: {error}", where=where, remedy="Load the exports again.") from None

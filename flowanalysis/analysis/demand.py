@@ -92,7 +92,7 @@ def _demand(tenant: Tenant, chosen: np.ndarray, runs_as: Matrix) -> Demand:
             "account": account[at],
             "resource": resource[at],
             "level": needs["level"].map(LEVEL_CODES).fillna(0).to_numpy(np.int8)[at],
-            "step": compact(encoded(needs["step"]))[at],
+            "step": compact(encoded(needs["step"]), distinct=True)[at],
             "why": why[at],
             "own": _own(tenant, account[at], resource[at]),
         },

@@ -315,7 +315,7 @@ def _frame(
 def flow_names(tenant: Tenant) -> tuple[CompactText, ...]:
     """Environment and id of each flow by code."""
     names = tenant.codes.flows
-    return tuple(compact(encoded(column)) for column in split(names, np.arange(len(names))))
+    return tuple(compact(encoded(column), distinct=True) for column in split(names, np.arange(len(names))))
 
 
 def flow_texts(tenant: Tenant, flow: np.ndarray) -> tuple[CompactText, ...]:

@@ -72,7 +72,9 @@ def empty(name: str) -> pd.DataFrame:
     return frame(name, ())
 
 
-def frame(name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Table) -> pd.DataFrame:
+def frame(
+    name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Table, *, distinct: bool = False
+) -> pd.DataFrame:
     """Rows as a frame of the table: all columns in order, typed, absent ones NA.
 
     Parameters
@@ -82,6 +84,8 @@ def frame(name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Ta
     rows : records, DataFrame or Arrow table
         Columns that the table does not have are an error: a reader that invents one is wrong. Text that comes as an
         Arrow dictionary stays one inside its column.
+    distinct : bool
+        The words of such dictionaries are known to be distinct, as those that a snapshot keeps are.
 
     Examples
     --------
@@ -90,7 +94,7 @@ def frame(name: str, rows: Iterable[Mapping[str, object]] | pd.DataFrame | pa.Ta
     """
     spec = table(name)
     if isinstance(rows, pa.Table):
-        return _from_arrow(spec, rows)
+        return _from_arrow(spec, rows, distinct=distinct)
     data = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame.from_records(list(rows))
     strange = [c for c in data.columns if c not in spec.kinds]
     if strange:
@@ -110,7 +114,7 @@ def _cast(column: pd.Series, dtype: object) -> pd.array:
     return column.astype(dtype).array
 
 
-def _from_arrow(spec: Table, rows: pa.Table) -> pd.DataFrame:
+def _from_arrow(spec: Table, rows: pa.Table, *, distinct: bool) -> pd.DataFrame:
     strange = [c for c in rows.column_names if c not in spec.kinds]
     if strange:
         raise UnknownName(f"column of {spec.name}", strange[0], spec.names)
@@ -118,7 +122,8 @@ def _from_arrow(spec: Table, rows: pa.Table) -> pd.DataFrame:
     kinds = {c.name: ARROW[c.kind] for c in spec.columns if c.kind != "text"}
     others = [rows[n].cast(k) if n in rows.column_names else pa.nulls(rows.num_rows, k) for n, k in kinds.items()]
     typed = to_pandas(pa.table(others, names=list(kinds)))
-    texts = {n: compact(rows[n]) if n in rows.column_names else _nothing(rows.num_rows) for n in spec.texts}
+    told = {n: compact(rows[n], distinct=distinct) for n in spec.texts if n in rows.column_names}
+    texts = {n: told[n] if n in told else _nothing(rows.num_rows) for n in spec.texts}
     columns = {n: texts[n] if n in texts else typed[n].array for n in spec.names}
     return pd.DataFrame(columns, index=pd.RangeIndex(rows.num_rows), copy=False)
 

@@ -24,8 +24,10 @@ from pandas.arrays import ArrowStringArray as Plain
 from flowanalysis.schema.declare import TEXT
 
 
-def compact(values: pa.Array | pa.ChunkedArray) -> Plain:
+def compact(values: pa.Array | pa.ChunkedArray, *, distinct: bool = False) -> Plain:
     """Text of an Arrow dictionary as a column that stays one; any other text as plain strings.
+
+    A dictionary may have a word twice, or NA, unless whoever made it knows that all of its words are `distinct`.
 
     Examples
     --------
@@ -37,7 +39,7 @@ def compact(values: pa.Array | pa.ChunkedArray) -> Plain:
         return Plain(values, dtype=TEXT)
     whole = _whole(values)
     words = whole.dictionary.cast(pa.large_string())
-    if words.null_count or len(words.unique()) < len(words):
+    if not distinct and (words.null_count or len(words.unique()) < len(words)):
         return Plain(pa.DictionaryArray.from_arrays(whole.indices, words).cast(pa.large_string()), dtype=TEXT)
     return CompactText.of(words, _places(whole.indices))
 
@@ -282,7 +284,7 @@ class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
 def _spread(answers: Any, places: np.ndarray) -> Any:
     """The answer at each place; text stays compact."""
     if isinstance(answers, Plain) and answers.dtype == TEXT:
-        answers = compact(encoded(answers))
+        answers = compact(encoded(answers), distinct=True)
     return answers[places]
 
 
