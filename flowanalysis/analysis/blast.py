@@ -74,6 +74,15 @@ def rows_in(found: Reach, sets: Matrix) -> Matrix:
 
 
 @kept
+def _together(tenant: Tenant) -> np.ndarray:
+    """Resources as groups hold them, the groups first that most are in: what many reach together."""
+    found, granted = main_reach(tenant), tenant.codes.granted
+    used = np.bincount(found.ways.indices, minlength=granted.shape[0])
+    groups = np.flatnonzero((used > 1) & (np.diff(granted.indptr) > 0))
+    return granted.indices[matrices.spans(granted, groups[np.argsort(-used[groups], kind="stable")])[0]]
+
+
+@kept
 def tiers(tenant: Tenant) -> tuple[np.ndarray, pd.DataFrame]:
     """Highest active tier of each principal (9: none), and the frame it comes from."""
     frame = main_tiers(tenant)
@@ -97,7 +106,7 @@ def _by_flow(tenant: Tenant) -> pd.DataFrame:
     unknown = unknown_accounts(tenant)
     flow = np.flatnonzero((np.diff(codes.runs_as.indptr) > 0) | (unknown > 0))
     sets = rows_in(found, codes.runs_as[flow])
-    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE)
+    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE, near=_together(tenant))
     largest, size = _largest(found, sets)
     names = dict(zip(("environment_id", "flow_id"), flow_texts(tenant, flow), strict=True))
     shown = tenant.flows["display_name"].set_axis(flow_codes(tenant))
@@ -122,14 +131,14 @@ def _by_flow(tenant: Tenant) -> pd.DataFrame:
 
 def _largest(found: Reach, sets: Matrix) -> tuple[np.ndarray, np.ndarray]:
     """The member of each set that reaches most (of equals the first by id), and how much; -1 and 0 for empty sets."""
-    sizes = np.diff(found.levels.indptr)
-    row = matrices.row_of(sets)
-    order = np.lexsort((sets.indices, -sizes[sets.indices], row))
-    first = np.unique(row[order], return_index=True)
-    largest, size = np.full(sets.shape[0], -1), np.zeros(sets.shape[0], np.int64)
-    best = sets.indices[order][first[1]]
-    largest[first[0]], size[first[0]] = found.principals[best], sizes[best]
-    return largest, size
+    sizes, count = np.diff(found.levels.indptr), np.diff(sets.indptr)
+    largest, size = np.full(sets.shape[0], -1), np.full(sets.shape[0], -1, np.int64)
+    for place in range(count.max(initial=0)):  # the first members of all sets, then the second, …
+        some = np.flatnonzero(count > place)
+        member = sets.indices[sets.indptr[some] + place]
+        more = sizes[member] > size[some]
+        largest[some[more]], size[some[more]] = found.principals[member[more]], sizes[member[more]]
+    return largest, np.maximum(size, 0)
 
 
 def _by_identity(tenant: Tenant) -> pd.DataFrame:
@@ -142,7 +151,7 @@ def _by_identity(tenant: Tenant) -> pd.DataFrame:
     accounts = (matrices.ones(accounts) + matrices.ones(own)).tocsr()
     accounts.sort_indices()
     sets = rows_in(found, accounts)
-    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE)
+    total, write, weight = united(found.levels, sets, weights(tenant), least=WRITE, near=_together(tenant))
     size = np.diff(found.levels.indptr)
     frame = pd.DataFrame(
         {

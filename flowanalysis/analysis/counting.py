@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from flowanalysis import matrices
-from flowanalysis.analysis import kernels
+from flowanalysis.analysis import kernels, unions
 from flowanalysis.matrices import Matrix, row_sums
 
 WORK = 1 << 18  # entries handled at a time: enough to forget the loop, few enough to stay in the cache
 LINES = 64  # dense lines held at a time
 LEVEL = np.arange(5)
+NOWHERE = np.empty(0, np.int32)
 # What two levels on one resource count: tables [level of the first row, level of the second].
 COMMON = np.minimum.outer(LEVEL, LEVEL).astype(float)  # levels that both have
 BOTH = (COMMON > 0).astype(float)  # both have some
@@ -121,7 +122,7 @@ def _blocks(matrix: Matrix, large: np.ndarray, small: np.ndarray) -> Iterator[sl
 
 
 def united(
-    matrix: Matrix, sets: Matrix, weight: np.ndarray, *, least: int
+    matrix: Matrix, sets: Matrix, weight: np.ndarray, *, least: int, near: np.ndarray = NOWHERE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each set of rows, how many columns some row of it has, how many at a level of note, and their weight.
 
@@ -134,6 +135,8 @@ def united(
     weight : ndarray of float, one for each column
     least : int
         Columns on which some row has this level or more are counted by themselves.
+    near : ndarray of int, optional
+        Columns, those that rows often have together one after the other; counting is quicker for it.
 
     Returns
     -------
@@ -143,8 +146,10 @@ def united(
     which, first = distinct(sets)
     places, size = matrices.spans(sets, first)
     members, bounds = sets.indices[places], matrices.starts(size)
-    unite = _walked_sets if kernels.worth(np.diff(matrix.indptr)[members].sum()) else _looked_up_sets
-    counts, weights = unite(matrix, members, bounds, least, weight)
+    if kernels.worth(np.diff(matrix.indptr)[members].sum()):
+        counts, weights = unions.united(matrix, members, bounds, least, weight, near)
+    else:
+        counts, weights = _looked_up_sets(matrix, members, bounds, least, weight)
     return counts[0][which], counts[1][which], weights[which]
 
 
@@ -178,26 +183,10 @@ def _alike(sets: Matrix, rows: np.ndarray, others: np.ndarray) -> bool:
     return np.array_equal(sets.indices[mine], sets.indices[theirs])
 
 
-def _walked_sets(
-    matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Of each set: columns, columns of the level; weight. By the compiled loop."""
-    counts, weights = np.zeros((2, len(bounds) - 1), np.int64), np.zeros(len(bounds) - 1)
-    begin, *words, heavy = kernels.words(matrix, weight, least)
-    loop, walked = kernels.compiled(kernels.union), matrices.starts(np.diff(begin)[members])
-
-    def some(sets: slice) -> None:
-        ends = bounds[sets.start : sets.stop + 1]
-        loop(ends, members, begin, *words, heavy, counts[:, sets], weights[sets])
-
-    kernels.spread(np.diff(walked[bounds]) + 1, some)
-    return counts, weights
-
-
 def _looked_up_sets(
     matrix: Matrix, members: np.ndarray, bounds: np.ndarray, least: int, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same, some sets at a time: what its largest row has, and what the others have beyond it."""
+    """The same as `unions.united`, some sets at a time: what the largest row has, and what others have beyond it."""
     sizes, size = np.diff(matrix.indptr), np.diff(bounds)
     group = np.repeat(np.arange(len(size)), size)
     members = members[np.lexsort((members, -sizes[members], group))]

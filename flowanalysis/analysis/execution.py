@@ -77,7 +77,7 @@ def unknown_accounts(tenant: Tenant) -> np.ndarray:
     connection[bare] = codes.connections.codes(pair(bound, "connection_id"))
     known = np.append(np.diff(codes.signs_in.indptr) > 0, False)  # the last one answers for -1
     open_ = np.flatnonzero(~known[connection] & (uses["runtime_source"] != "invoker").fillna(True).to_numpy(bool))
-    return np.bincount(codes.flows.codes(pair(uses.iloc[open_], "flow_id")), minlength=len(codes.flows))
+    return np.bincount(tenant.coded("flow_connections", "flow_id")[open_], minlength=len(codes.flows))
 
 
 @once_per_tenant

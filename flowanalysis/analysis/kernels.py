@@ -16,14 +16,11 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-from pandas import factorize
 
 from flowanalysis.matrices import Matrix, row_sums, starts, trusted
 
 ENOUGH = 3_000_000  # entries to walk from which starting a compiled loop (half a second) pays
 ROOM = 16_000_000  # entries of a result written at a time
-COLUMNS = 31  # in a word: twice as many bits of a whole number that stays positive
-LEVEL = np.arange(5)
 # Place of the only bit of a number below 2^32: a product that no two of them begin alike (de Bruijn).
 BRUIJN = 0x077CB531
 BIT = np.zeros(32, np.int64)
@@ -224,112 +221,6 @@ def along(
             if mine:
                 for table in range(len(tables)):
                     sums[table, pair] += tables[table, mine, level[place]] * weight[column[place]]
-
-
-def words(matrix: Matrix, weight: np.ndarray, least: int) -> tuple[np.ndarray, ...]:
-    """Rows as words of bits: where each row begins, number of each word, its bits; what a column of a word weighs.
-
-    The lower bits of a word are columns, the upper ones the same columns where the level is at least this. Columns
-    take their places as they are first met, so that what is held together shares words; those of a word weigh the same.
-    """
-    kind, known = factorize(weight)
-    place = np.full(matrix.shape[1], -1, np.int32)
-    count = compiled(placed)(matrix.indices, kind, np.full(len(known), COLUMNS, np.int32), place)
-    heavy = np.zeros(count)
-    heavy[place[place >= 0] >> 5] = weight[place >= 0]
-    loop, sign = compiled(packed), np.where(least <= LEVEL, 1 | 1 << COLUMNS, 1)
-
-    def some(rows: slice) -> tuple[np.ndarray, ...]:
-        bounds = matrix.indptr[rows.start : rows.stop + 1]
-        room = int(bounds[-1] - bounds[0]) + 1
-        word, bits, size = np.empty(room, np.int32), np.empty(room, np.int64), np.empty(len(bounds) - 1, np.int64)
-        line = np.zeros(count, np.int64)
-        end = loop(bounds, matrix.indices, matrix.data, place, sign, line, word, bits, size)
-        return word[:end], bits[:end], size  # memory that is never written to is never taken
-
-    found = spread(np.diff(matrix.indptr), some, most=ROOM)
-    word, bits, size = (np.concatenate(part) for part in zip(*found, strict=True))
-    return starts(size), word, bits, heavy
-
-
-def placed(column: np.ndarray, kind: np.ndarray, free: np.ndarray, place: np.ndarray) -> int:
-    """Give each column the next bit of a word of its kind as it is met: 32 times the word's number, and the bit.
-
-    Answers how many words there are; ``free`` is the next place of each kind, at first none.
-    """
-    count = 0
-    for at in column:
-        if place[at] < 0:
-            if free[kind[at]] & 31 == 31:
-                free[kind[at]] = count << 5
-                count += 1
-            place[at] = free[kind[at]]
-            free[kind[at]] += 1
-    return count
-
-
-def packed(
-    bounds: np.ndarray,
-    column: np.ndarray,
-    level: np.ndarray,
-    place: np.ndarray,
-    sign: np.ndarray,
-    line: np.ndarray,
-    word: np.ndarray,
-    bits: np.ndarray,
-    size: np.ndarray,
-) -> int:
-    """Rows one after the other: number and bits of each word in which the row has columns.
-
-    Every word is written down, but only a new one moves the end on: no branch, for none could be foretold.
-    """
-    end = 0
-    for row in range(len(size)):
-        before = end
-        for at in range(bounds[row], bounds[row + 1]):
-            spot = place[column[at]]
-            word[end] = spot >> 5
-            end += line[spot >> 5] == 0
-            line[spot >> 5] |= sign[level[at]] << (spot & 31)
-        for at in range(before, end):
-            bits[at] = line[word[at]]
-            line[word[at]] = 0
-        size[row] = end - before
-    return end
-
-
-def union(
-    bounds: np.ndarray,
-    members: np.ndarray,
-    begin: np.ndarray,
-    word: np.ndarray,
-    bits: np.ndarray,
-    heavy: np.ndarray,
-    counts: np.ndarray,
-    weights: np.ndarray,
-) -> None:
-    """Sets of rows: the columns that some row has, those that some row has at the level, and the weight of all."""
-    line, met = np.zeros(len(heavy), np.int64), np.empty(len(heavy) + 1, np.int32)
-    for set_ in range(len(weights)):
-        some = columns = levels = 0
-        for member in members[bounds[set_] : bounds[set_ + 1]]:
-            for place in range(begin[member], begin[member + 1]):
-                at = word[place]
-                met[some] = at
-                some += line[at] == 0
-                line[at] |= bits[place]
-        for at in met[:some]:
-            left, high, one = line[at] & 0x7FFFFFFF, line[at] >> 31, 0
-            while left:
-                left &= left - 1
-                one += 1
-            while high:
-                high &= high - 1
-                levels += 1
-            columns += one
-            weights[set_] += one * heavy[at]
-            line[at] = 0
-        counts[0, set_], counts[1, set_] = columns, levels
 
 
 def near(
