@@ -52,6 +52,7 @@ _PUBLIC = {
     "privileges": "analysis.privileges:privileges",
     "show": "report.show",
     "steps": "analysis.needs:steps",
+    "together": "together:together",
     "unused_connections": "analysis.holders:unused_connections",
     "who_reaches": "analysis.holders:who_reaches",
     "why": "analysis.why:why",

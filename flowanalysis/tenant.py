@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from flowanalysis import codes as coding
 from flowanalysis import schema
 from flowanalysis.errors import UnknownName
 from flowanalysis.lookup import Lookup
-from flowanalysis.remember import once_per_tenant
+from flowanalysis.remember import once, once_per_tenant
 
 __all__ = ["Tenant", "once_per_tenant"]
 
@@ -61,6 +61,8 @@ class Tenant:
         self._read: dict[str, pd.DataFrame] = {}
         self._lookups: dict[tuple[Source, str], Lookup] = {}
         self._known: dict[object, pd.DataFrame] = {}
+        self._made: dict[str, coding.Codes] = {}
+        self._locks: dict[object, Any] = {}
         self._codes = codes
         self._as_of = as_of
         self.name = name
@@ -69,16 +71,14 @@ class Tenant:
         self.collected = frozenset(collected)
 
     def __getitem__(self, table: str) -> pd.DataFrame:
-        if table not in self._read:
-            given = self._given.get(table)
-            if given is None:
-                frame = schema.empty(schema.table(table).name)
-            else:
-                frame = given() if callable(given) else given
-                if list(frame.columns) != schema.table(table).names:
-                    frame = schema.frame(table, frame)
-            self._read[table] = frame
-        return self._read[table]
+        return once(self, self._read, table, lambda: self._frame(table))
+
+    def _frame(self, table: str) -> pd.DataFrame:
+        given = self._given.get(table)
+        if given is None:
+            return schema.empty(schema.table(table).name)
+        frame = given() if callable(given) else given
+        return frame if list(frame.columns) == schema.table(table).names else schema.frame(table, frame)
 
     def __getattr__(self, table: str) -> pd.DataFrame:
         if table.startswith("_") or table not in schema.TABLES:
@@ -107,10 +107,11 @@ class Tenant:
 
     def lookup(self, source: Source, column: str) -> Lookup:
         """The index over one column of a table or of a frame made once per tenant."""
-        if (source, column) not in self._lookups:
-            frame = self[source] if isinstance(source, str) else source(self)
-            self._lookups[source, column] = Lookup(frame[column])
-        return self._lookups[source, column]
+
+        def indexed() -> Lookup:
+            return Lookup((self[source] if isinstance(source, str) else source(self))[column])
+
+        return once(self, self._lookups, (source, column), indexed)
 
     @cached_property
     def as_of(self) -> pd.Timestamp:
@@ -126,10 +127,10 @@ class Tenant:
         """The month the data describes, such as ``2026-10``."""
         return self.as_of.strftime("%Y-%m")
 
-    @cached_property
+    @property
     def codes(self) -> coding.Codes:
         """Integer codes and one sparse matrix per relation, for the analyses."""
-        return self._codes() if self._codes else coding.build(self)
+        return once(self, self._made, "codes", self._codes or (lambda: coding.build(self)))
 
     def coded(self, table: str, column: str) -> np.ndarray:
         """The code of each row of a table by a column of ids; -1 for NA.

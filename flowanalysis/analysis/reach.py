@@ -21,6 +21,7 @@ from flowanalysis.analysis import kernels
 from flowanalysis.codes import LEVELS, OWNER_ROLES, Codes, Names
 from flowanalysis.errors import UnknownName
 from flowanalysis.matrices import Matrix
+from flowanalysis.remember import once
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
 
@@ -32,13 +33,10 @@ def kept(work: Callable[[Tenant], Answer]) -> Callable[[Tenant], Answer]:
     """Do the work once for each tenant."""
 
     @wraps(work)
-    def once(tenant: Tenant) -> Answer:
-        store = _KEPT.setdefault(tenant, {})
-        if work.__qualname__ not in store:
-            store[work.__qualname__] = work(tenant)
-        return store[work.__qualname__]
+    def remembered(tenant: Tenant) -> Answer:
+        return once(tenant, _KEPT.setdefault(tenant, {}), work.__qualname__, lambda: work(tenant))
 
-    return once
+    return remembered
 
 
 def at_hand(work: Callable[[Tenant], Answer], tenant: Tenant) -> Answer | None:

@@ -130,10 +130,14 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def pipeline(folder: Path, month_later: Path) -> None:
-    """From a folder to all frames, in one process; prints JSON. A table is read when an analysis first asks for it."""
+def pipeline(folder: Path, month_later: Path, *, apart: bool) -> None:
+    """From a folder to all frames, in one process; prints JSON. A table is read when an analysis first asks for it.
+
+    Several analyses at once, as a report makes them; or each on its own, which tells what it takes.
+    """
     wall, cpu = time.perf_counter(), time.process_time()
     from flowanalysis.loading import load
+    from flowanalysis.together import together
 
     steps: dict[str, tuple[float, float]] = {}
 
@@ -147,9 +151,10 @@ def pipeline(folder: Path, month_later: Path) -> None:
     done("load")
     len(tenant.codes.principals)
     done("codes")
-    for name, frame in obvious.stages(tenant, month_later):
-        len(frame)
-        del frame
+    stages = obvious.stages(month_later)
+    made = (work(tenant) for work in stages.values()) if apart else together(tenant, *stages.values())
+    for name in stages:
+        len(next(made))
         done(name)
     total, processor = (sum(s[k] for s in steps.values()) for k in (0, 1))
     edges = sum(m.nnz for n, m in tenant.codes.relations.items() if n != "cover")
@@ -164,10 +169,14 @@ def month_after(folder: Path, place: Path) -> None:
 
 
 def piped(folder: Path) -> dict[str, object]:
-    """The pipeline in a process of its own, after another one has made the month that drift compares with."""
+    """The pipeline in a process of its own, after another one has made the month that drift compares with.
+
+    Times and memory of analyses at once, and what each takes on its own from another run.
+    """
     with tempfile.TemporaryDirectory() as place:
         _itself("--later", folder, place)
-        return json.loads(_itself("--pipeline", folder, place).splitlines()[-1])
+        whole, apart = (json.loads(_itself(way, folder, place).splitlines()[-1]) for way in ("--pipeline", "--apart"))
+        return whole | {"steps": apart["steps"], "apart": apart["wall"]}
 
 
 def _itself(*words: object) -> str:
@@ -180,6 +189,7 @@ def growth(folders: list[Path]) -> None:
     runs = [piped(folder) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
         print(f"{folder}: {run['edges']:,} edges, {run['wall']:.1f} s ({run['cpu']:.1f} cpu), {run['peak']:.2f} GiB")
+        print(f"  one after the other {run['apart']:.1f} s:")
         print("  " + ", ".join(f"{step} {wall:.2f}" for step, (wall, _) in run["steps"].items()))
     for step in runs[0]["steps"]:
         times = [run["steps"][step][1] for run in runs]
@@ -202,12 +212,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--later", type=Path, nargs=2, help="only make the month after this folder's, in a place")
     parser.add_argument("--pipeline", type=Path, nargs=2, help="only from this folder, and that place, to all frames")
+    parser.add_argument("--apart", type=Path, nargs=2, help="the same, one analysis after the other")
     parser.add_argument("--growth", type=Path, nargs="+", help="the pipeline over folders of growing size")
     chosen = parser.parse_args()
     if chosen.later:
         return month_after(*chosen.later)
-    if chosen.pipeline:
-        return pipeline(chosen.pipeline[0], chosen.pipeline[1] / "later")
+    if chosen.pipeline or chosen.apart:
+        folder, place = chosen.pipeline or chosen.apart
+        return pipeline(folder, place / "later", apart=bool(chosen.apart))
     if chosen.growth:
         return growth(chosen.growth)
     share = chosen.share or (0.05 if chosen.size == "L" else 1.0)

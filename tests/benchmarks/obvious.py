@@ -7,7 +7,7 @@ only; ours give whole frames with names, kinds, tiers and sentences.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -387,17 +387,23 @@ CODED = ("flow_codes", "owner_codes", "flow_names", "resource_kinds", "labels", 
 KEPT = dict.fromkeys(CASES, ("main_reach", "demand", "tiers", "main_tiers", *CODED)) | {"effective": CODED}
 
 
-def stages(tenant: Tenant, month_later: Path) -> Iterator[tuple[str, object]]:
-    """The frames of a monthly report, one after the other; drift reads the snapshot of another month."""
-    yield "effective", effective_permissions(tenant, paths=False)
-    yield "privileges", privileges(tenant)
-    yield "blast", blast_radius(tenant)
-    yield "blast_identity", blast_radius(tenant, by="identity")
-    yield "escalations", escalations(tenant)
-    names = tenant.codes.principals.text(reaching.main_reach(tenant).principals[service_accounts(tenant)])
-    yield "accounts_overlap", permission_overlap(tenant, list(names))
-    yield "gap", least_privilege_gap(tenant)
-    yield "impact", departure_impact(tenant)
-    yield "bus_factor", bus_factor(tenant)
-    yield "unused", unused_connections(tenant)
-    yield "drift", changes(tenant, open_snapshot(month_later), ["grants"])
+def stages(month_later: Path) -> dict[str, Callable[[Tenant], object]]:
+    """The frames of a monthly report; drift reads the snapshot of another month."""
+    return {
+        "effective": lambda tenant: effective_permissions(tenant, paths=False),
+        "drift": lambda tenant: changes(tenant, open_snapshot(month_later), ["grants"]),
+        "unused": unused_connections,
+        "impact": departure_impact,
+        "bus_factor": bus_factor,
+        "privileges": privileges,
+        "blast": blast_radius,
+        "blast_identity": lambda tenant: blast_radius(tenant, by="identity"),
+        "escalations": escalations,
+        "accounts_overlap": lambda tenant: permission_overlap(tenant, service_names(tenant)),
+        "gap": least_privilege_gap,
+    }
+
+
+def service_names(tenant: Tenant) -> list[str]:
+    """Ids of the service accounts."""
+    return list(tenant.codes.principals.text(reaching.main_reach(tenant).principals[service_accounts(tenant)]))
