@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -14,27 +16,26 @@ from flowanalysis.codes.names import Names, pair
 from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 from flowanalysis.matrices import closure, relation, row_of
 from flowanalysis.remember import Tables
-from flowanalysis.schema.compact import distinct
 
 LEVELS = ("none", "read", "write", "owner", "full")
 OWNER_ROLES = {"RunOnly": 1, "CanView": 2, "CanEdit": 3, "Owner": 4}
 SHARE_ROLES = {"CanView": 1, "CanViewWithShare": 2, "CanEdit": 3, "Owner": 4}
-PRINCIPAL_COLUMNS = {
-    "identities": ["identity_id"],
-    "groups": ["group_id"],
-    "memberships": ["group_id", "member_id"],
-    "grants": ["principal_id"],
-    "flow_owners": ["principal_id"],
-    "flows": ["owner_id", "creator_id"],
-    "connections": ["created_by_id"],
-    "connection_shares": ["principal_id"],
-    "environment_roles": ["principal_id"],
-    "role_assignments": ["principal_id"],
-    "app_permissions": ["client_id", "principal_id"],
-}
-FLOW_TABLES = ("flows", "flow_owners", "flow_connections", "steps", "needs")
-RESOURCE_COLUMNS = {"grants": ["resource_id"], "needs": ["resource"], "resources": ["resource_id", "parent_id"]}
 KINDS = {"flow_id": "flows", "connection_id": "connections", "resource_id": "resources", "resource": "resources"}
+COLUMNS = {  # kind to the columns whose ids are names of it; ``accounts`` and ``uses`` are who signs in
+    "principals": (
+        *("identities.identity_id", "groups.group_id", "memberships.group_id", "memberships.member_id"),
+        *("grants.principal_id", "flow_owners.principal_id", "flows.owner_id", "flows.creator_id"),
+        *("connections.created_by_id", "connection_shares.principal_id", "environment_roles.principal_id"),
+        *("role_assignments.principal_id", "app_permissions.client_id", "app_permissions.principal_id"),
+        *("accounts.account_id", "uses.account_id"),
+    ),
+    "resources": ("grants.resource_id", "needs.resource", "resources.resource_id", "resources.parent_id"),
+    "flows": ("flows.flow_id", "flow_owners.flow_id", "flow_connections.flow_id", "steps.flow_id", "needs.flow_id"),
+    "connections": (
+        *("connections.connection_id", "connection_shares.connection_id"),
+        *("flow_connections.connection_id", "uses.connection_id"),
+    ),
+}
 Rows: TypeAlias = Mapping[str, np.ndarray]  # the code of each row, by table and column
 Links: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray | int]  # row codes, column codes, values
 
@@ -51,31 +52,53 @@ def build(tenant: Tables) -> Codes:
     >>> codes.principals.text([0])[0], codes.held.toarray().tolist()
     ('ann', [[2]])
     """
-    accounts, uses = connection_accounts(tenant), connection_uses(tenant)
-    principals = Names.of([*_columns(tenant, PRINCIPAL_COLUMNS), accounts["account_id"]])
-    resources = Names.of(_columns(tenant, RESOURCE_COLUMNS))
-    flows = Names.of([pair(tenant[t], "flow_id") for t in FLOW_TABLES])
-    tables = ("connections", "connection_shares")
-    connections = Names.of([*(pair(tenant[t], "connection_id") for t in tables), pair(uses, "connection_id")])
-    kinds = {"principals": principals, "resources": resources, "flows": flows, "connections": connections}
-    rows = {name: coded(tenant, kinds, *name.split(".")) for name in ROWS}
-    links = {
-        "member": _member(tenant, rows, principals),
-        "held": _held(tenant, principals, resources),
-        "cover": _cover(tenant, resources),
-        "owns": _owns(tenant, rows, principals),
-        "shares": _shares(tenant, connections, principals),
-        "signs_in": (rows["connections.connection_id"], principals.codes(accounts["account_id"]), 1),
-        **_uses(uses, rows, connections, principals),
-    }
-    relations = {name: relation(*links[name], (len(kinds[r]), len(kinds[c]))) for name, (r, c) in SHAPES.items()}
-    return Codes(**kinds, groups=_groups(tenant, rows, principals, relations["member"]), relations=relations, rows=rows)
+    frames = _Frames(tenant)
+    with ThreadPoolExecutor(2) as pool:  # Arrow lets go of the interpreter while it hashes and sorts
+        named = list(pool.map(partial(_named, frames), COLUMNS))
+        kinds = dict(zip(COLUMNS, (names for names, _ in named), strict=True))
+        rows = {column: codes for _, of in named for column, codes in of.items()}
+        links = {
+            "member": _member(tenant, rows),
+            "held": (rows["grants.principal_id"], rows["grants.resource_id"], level_codes(tenant["grants"]["level"])),
+            "cover": _cover(rows, kinds["resources"]),
+            "owns": _owns(tenant, rows),
+            "shares": _shares(tenant, rows),
+            "signs_in": (rows["connections.connection_id"], rows["accounts.account_id"], 1),
+            **_uses(frames["uses"], rows),
+        }
+        sizes = {name: (len(kinds[r]), len(kinds[c])) for name, (r, c) in SHAPES.items()}
+        made = pool.map(lambda name: relation(*links[name], sizes[name]), SHAPES)
+        relations = dict(zip(SHAPES, made, strict=True))
+    groups = _groups(tenant, rows, relations["member"])
+    return Codes(**kinds, groups=groups, relations=relations, rows={name: rows[name] for name in ROWS})
+
+
+class _Frames:
+    """Tables by name, those included that say who signs in to connections."""
+
+    def __init__(self, tenant: Tables) -> None:
+        self._tenant = tenant
+        self._made = {"accounts": connection_accounts(tenant), "uses": connection_uses(tenant)}
+
+    def __getitem__(self, table: str) -> pd.DataFrame:
+        return self._made[table] if table in self._made else self._tenant[table]
+
+
+def _named(frames: _Frames, kind: str) -> tuple[Names, dict[str, np.ndarray]]:
+    """The names of a kind, and the codes of every column that holds some."""
+    names, codes = Names.interned(_ids(frames, *column.split(".")) for column in COLUMNS[kind])
+    return names, dict(zip(COLUMNS[kind], codes, strict=True))
+
+
+def _ids(frames: _Frames | Tables, table: str, column: str) -> object:
+    """A column of ids; flows and connections are named with their environment."""
+    rows = frames[table]
+    return pair(rows, column) if KINDS.get(column) in ("flows", "connections") else rows[column]
 
 
 def coded(tenant: Tables, kinds: Mapping[str, Names], table: str, column: str) -> np.ndarray:
-    """The code of each row of a table by a column of ids; flows and connections are named with their environment."""
-    rows, kind = tenant[table], KINDS.get(column, "principals")
-    return kinds[kind].codes(pair(rows, column) if kind in ("flows", "connections") else rows[column])
+    """The code of each row of a table by a column of ids."""
+    return kinds[KINDS.get(column, "principals")].codes(_ids(tenant, table, column))
 
 
 def ranks(column: pd.Series, order: Mapping[str, int]) -> np.ndarray:
@@ -88,18 +111,14 @@ def level_codes(column: pd.Series) -> np.ndarray:
     return ranks(column, {level: rank for rank, level in enumerate(LEVELS) if rank})
 
 
-def _columns(tenant: Tables, columns: Mapping[str, list[str]]) -> list[pd.Series]:
-    return [tenant[table][column] for table, names in columns.items() for column in names]
-
-
-def _member(tenant: Tables, rows: Rows, principals: Names) -> Links:
-    links, people, grants = tenant["memberships"], tenant["identities"], tenant["grants"]
-    links = links[_true(links["relation"] != "owner", unknown=True)]
+def _member(tenant: Tables, rows: Rows) -> Links:
+    people, grants = tenant["identities"], tenant["grants"]
+    inside = _true(tenant["memberships"]["relation"] != "owner", unknown=True)
     is_user = _true(people["kind"] == "user") & _true(people["user_type"] != "Guest", unknown=True)
     users = rows["identities.identity_id"][is_user]
-    everyone = principals.codes(grants.loc[_true(grants["principal_kind"] == "everyone"), "principal_id"].unique())
-    members = np.concatenate([principals.codes(links["member_id"]), np.tile(users, len(everyone))])
-    groups = np.concatenate([principals.codes(links["group_id"]), np.repeat(everyone, len(users))])
+    everyone = np.unique(rows["grants.principal_id"][_true(grants["principal_kind"] == "everyone")])
+    members = np.concatenate([rows["memberships.member_id"][inside], np.tile(users, len(everyone))])
+    groups = np.concatenate([rows["memberships.group_id"][inside], np.repeat(everyone, len(users))])
     return members, groups, 1
 
 
@@ -107,15 +126,9 @@ def _true(flags: pd.Series, *, unknown: bool = False) -> np.ndarray:
     return flags.fillna(unknown).to_numpy(bool)
 
 
-def _held(tenant: Tables, principals: Names, resources: Names) -> Links:
-    rows = tenant["grants"]
-    return principals.codes(rows["principal_id"]), resources.codes(rows["resource_id"]), level_codes(rows["level"])
-
-
-def _cover(tenant: Tables, resources: Names) -> Links:
+def _cover(rows: Rows, resources: Names) -> Links:
     """Container to content, itself included: told by ``parent_id``, or by a key that begins with it and ``|``."""
-    told = tenant["resources"][["resource_id", "parent_id"]].dropna()
-    above, below = [resources.codes(told["parent_id"])], [resources.codes(told["resource_id"])]
+    above, below = [rows["resources.parent_id"]], [rows["resources.resource_id"]]
     keys = pd.Series(resources.text(np.arange(len(resources))))
     inner = prefix = keys[keys.str.contains("|", regex=False)]
     while len(prefix):
@@ -129,32 +142,31 @@ def _cover(tenant: Tables, resources: Names) -> Links:
     return row_of(whole), whole.indices, 1
 
 
-def _owns(tenant: Tables, rows: Rows, principals: Names) -> Links:
-    owners, flows = tenant["flow_owners"], tenant["flows"]
+def _owns(tenant: Tables, rows: Rows) -> Links:
     of = np.concatenate([rows["flow_owners.flow_id"], rows["flows.flow_id"]])
-    who = np.concatenate([principals.codes(owners["principal_id"]), principals.codes(flows["owner_id"])])
-    return of, who, np.concatenate([ranks(owners["role"], OWNER_ROLES), np.full(len(flows), OWNER_ROLES["Owner"])])
+    who = np.concatenate([rows["flow_owners.principal_id"], rows["flows.owner_id"]])
+    owner = np.full(len(rows["flows.flow_id"]), OWNER_ROLES["Owner"])
+    return of, who, np.concatenate([ranks(tenant["flow_owners"]["role"], OWNER_ROLES), owner])
 
 
-def _shares(tenant: Tables, connections: Names, principals: Names) -> Links:
-    rows = tenant["connection_shares"]
-    codes = connections.codes(pair(rows, "connection_id")), principals.codes(rows["principal_id"])
-    return *codes, ranks(rows["role"], SHARE_ROLES)
+def _shares(tenant: Tables, rows: Rows) -> Links:
+    role = ranks(tenant["connection_shares"]["role"], SHARE_ROLES)
+    return rows["connection_shares.connection_id"], rows["connection_shares.principal_id"], role
 
 
-def _uses(uses: pd.DataFrame, rows: Rows, connections: Names, principals: Names) -> dict[str, Links]:
-    connection = rows["flow_connections.connection_id"].copy()
-    bare = connection < 0  # the reference names one, or nothing does
-    connection[bare] = connections.codes(pair(uses[bare], "connection_id"))
+def _uses(uses: pd.DataFrame, rows: Rows) -> dict[str, Links]:
     some = (uses["reason"] != "invoker").to_numpy(bool)
-    flow, account = rows["flow_connections.flow_id"][some], principals.codes(uses["account_id"])[some]
-    return {"uses": (flow, connection[some], 1), "runs_as": (flow, account, 1)}
+    flow = rows["flow_connections.flow_id"][some]
+    return {
+        "uses": (flow, rows["uses.connection_id"][some], 1),
+        "runs_as": (flow, rows["uses.account_id"][some], 1),
+    }
 
 
-def _groups(tenant: Tables, rows: Rows, principals: Names, member: sparse.csr_matrix) -> np.ndarray:
-    flags = np.zeros(len(principals), bool)
+def _groups(tenant: Tables, rows: Rows, member: sparse.csr_matrix) -> np.ndarray:
+    flags = np.zeros(member.shape[0], bool)
     flags[member.indices] = True
     named = rows["identities.identity_id"][_true(tenant["identities"]["kind"] == "group")]
-    for codes in (named, rows["groups.group_id"], principals.codes(distinct(tenant["memberships"]["group_id"]))):
+    for codes in (named, rows["groups.group_id"], rows["memberships.group_id"]):
         flags[codes[codes >= 0]] = True
     return flags

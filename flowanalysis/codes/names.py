@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText, compact, distinct, encoded
+from flowanalysis.schema.compact import CompactText, compact, encoded
 
 SEPARATOR = "\x1f"  # between environment and id: no id holds a unit separator
 FEW = 4  # names for each row up to which it is soonest to look every row up among them
@@ -35,10 +35,34 @@ class Names:
     @classmethod
     def of(cls, columns: Iterable[object]) -> Names:
         """Every id that occurs in one of the columns; NA and empty text are none."""
-        merged = pa.chunked_array([distinct(c) for c in columns], pa.large_string())
-        merged = merged.unique().drop_null()  # an Array: chunks are gone
-        merged = merged.filter(pc.not_equal(merged, ""))
-        return cls(merged.take(pc.sort_indices(merged)))
+        return cls.interned(columns)[0]
+
+    @classmethod
+    def interned(cls, columns: Iterable[object]) -> tuple[Names, list[np.ndarray]]:
+        """The names of columns, and the codes of each: every word is looked at once for both.
+
+        Examples
+        --------
+        >>> names, codes = Names.interned([pd.Series(["b", "a", None]), pd.Series(["c", "b"])])
+        >>> names.values.to_pylist(), [of.tolist() for of in codes]
+        (['a', 'b', 'c'], [[1, 0, -1], [2, 1]])
+        """
+        told = [_worded(column) for column in columns]
+        whole = pa.chunked_array([words for words, _ in told], pa.large_string()).dictionary_encode()
+        chunks = whole.chunks  # all of them share one dictionary
+        words = chunks[0].dictionary if chunks else pa.array([], pa.large_string())
+        order = pc.sort_indices(words)
+        named = words.take(order)
+        none = int(len(named) > 0 and named[0].as_py() == "")
+        ranks = np.full(len(words) + 1, -1, np.int32)  # the last one answers for NA
+        ranks[order.to_numpy()] = np.arange(-none, len(order) - none, dtype=np.int32)
+        found = np.concatenate([np.empty(0, np.int32), *(ranks[c.indices.fill_null(-1).to_numpy()] for c in chunks)])
+        parts = np.split(found, np.cumsum([len(words) for words, _ in told])[:-1])
+        codes = [
+            own if places is None else np.append(own, np.int32(-1))[places]
+            for own, (_, places) in zip(parts, told, strict=False)
+        ]
+        return cls(named.slice(none) if none else named), codes
 
     def __len__(self) -> int:
         return len(self.values)
@@ -109,6 +133,17 @@ def pair(frame: pd.DataFrame, column: str) -> pa.Array:
     places = np.full(len(frame), -1, np.int32)
     places[known] = which
     return encoded(CompactText.of(words, places))
+
+
+def _worded(column: object) -> tuple[pa.Array, np.ndarray | None]:
+    """Words of a column, and the place of each row's word; plain text has a word for each row."""
+    array = column.array if isinstance(column, pd.Series) else column
+    if isinstance(array, CompactText):
+        used = array.used()
+        return used.words, used.places
+    if isinstance(array, pa.DictionaryArray):
+        return array.dictionary, array.indices.fill_null(-1).to_numpy()
+    return _arrow(array), None
 
 
 def _joined(place: pa.Array, other: pa.Array) -> pa.Array:
