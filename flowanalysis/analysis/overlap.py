@@ -30,6 +30,7 @@ TABLES = {
 }
 RELATIONS = ("duplicate", "a_subset", "b_subset", "overlap")
 MEETINGS = 20_000_000  # of rows in a token, held at a time
+SORTED = 1 << 18  # tokens sorted at a time, in the cache
 
 
 def permission_overlap(
@@ -133,34 +134,50 @@ def similar_pairs(levels: Matrix, threshold: float) -> tuple[np.ndarray, np.ndar
     is too little, the pair falls away. Only the others are counted. Rows that are equal are taken once and told
     again for each of their copies.
     """
-    rights = nested(levels)
-    which, first_of = distinct(rights)
-    size = np.diff(rights.indptr)
-    order = np.argsort(size[first_of], kind="stable")  # rows by size, as the compiled loop asks for
-    tokens = _rare_first(rights[first_of[order]])
+    graded = levels.indices.astype(np.int64 if levels.shape[1] * 4 >= 2**31 else np.int32) * 4 + (levels.data - 1)
+    shape = (levels.shape[0], levels.shape[1] * 4)
+    which, first_of = distinct(matrices.trusted(levels.data, graded, levels.indptr, shape))
+    order = np.argsort(row_sums(levels, levels.data)[first_of], kind="stable")  # by size, as the compiled loop asks for
+    at_level = np.bincount(graded, minlength=shape[1]).reshape(-1, 4)
+    count = at_level[:, ::-1].cumsum(axis=1)[:, ::-1].ravel()  # whoever has a level has the lower ones
+    tokens = _ranked_rows(levels, first_of[order], np.argsort(count, kind="stable"))
     size = np.diff(tokens.indptr)
     length = np.where(size > 0, size - np.ceil(threshold * size - 1e-9).astype(np.int64) + 1, 0)
     prefix = _prefixes(tokens, length)
     walks = row_sums(prefix, np.bincount(prefix.indices, minlength=prefix.shape[1])[prefix.indices])
     find = _walked_pairs if kernels.worth(walks.sum()) else _looked_up_pairs
     a, b = find(tokens, prefix, walks, threshold)
-    return _copies(which, order[a], order[b], np.diff(rights.indptr) > 0)
+    return _copies(which, order[a], order[b], np.diff(levels.indptr) > 0)
 
 
-def _rare_first(matrix: Matrix) -> Matrix:
-    """Rows with their columns as ranks from rare to common, ascending."""
-    rank = np.empty(matrix.shape[1], np.int32)
-    rank[np.argsort(np.bincount(matrix.indices, minlength=matrix.shape[1]), kind="stable")] = np.arange(matrix.shape[1])
-    ranked = matrices.trusted(matrix.data, rank[matrix.indices], matrix.indptr, matrix.shape)
-    return ranked.T.tocsr().T.tocsr()  # turned around twice: in order, and sooner than by sorting
+def _ranked_rows(levels: Matrix, rows: np.ndarray, columns: np.ndarray) -> Matrix:
+    """Rights of some rows as sets, see `nested`; columns are places in a list of them, ascending."""
+    rank = np.empty(len(columns), np.int32)
+    rank[columns] = np.arange(len(columns))
+    bounds = matrices.starts(row_sums(levels, levels.data)[rows])
+    result = np.empty(bounds[-1], np.int32)
+
+    def some(part: slice) -> None:
+        left, keys = levels[rows[part]], []
+        row, column, level = matrices.row_of(left).astype(np.int64) << 32, left.indices.astype(np.int64) * 4, left.data
+        while len(level):
+            keys.append(row | rank[column])
+            higher = np.flatnonzero(level > 1)  # they have the next level as well
+            row, column, level = row[higher], column[higher] + 1, level[higher] - 1
+        whole = np.concatenate([*keys, np.empty(0, np.int64)])
+        whole.sort()
+        result[bounds[part.start] : bounds[part.stop]] = whole & 0xFFFFFFFF
+
+    kernels.spread(np.diff(bounds), some, most=SORTED)
+    return matrices.trusted(np.ones(len(result), np.int8), result, bounds, (len(rows), len(columns)))
 
 
 def _prefixes(tokens: Matrix, length: np.ndarray) -> Matrix:
     """The first so many tokens of each row; the values tell their places."""
     bounds = matrices.starts(length)
-    place = np.arange(bounds[-1]) - np.repeat(bounds[:-1], length)
+    place = np.arange(bounds[-1], dtype=np.int32) - np.repeat(bounds[:-1].astype(np.int32), length)
     early = np.repeat(tokens.indptr[:-1], length) + place
-    return matrices.trusted(place.astype(np.int32), tokens.indices[early], bounds, tokens.shape)
+    return matrices.trusted(place, tokens.indices[early], bounds, tokens.shape)
 
 
 def _walked_pairs(tokens: Matrix, prefix: Matrix, walks: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray]:
@@ -248,11 +265,7 @@ def _measure(
     tenant: Tenant, found: Reach, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy_shared: np.ndarray
 ) -> pd.DataFrame:
     """Pairs with what they share, plain and weighted, as a frame."""
-    levels, weight = found.levels, weights(tenant)
-    have = row_sums(levels, levels.data)
-    heavy_have = row_sums(levels, levels.data * weight[levels.indices])
-    a, b = have[first], have[second]
-    heavy_a, heavy_b = heavy_have[first], heavy_have[second]
+    (a, heavy_a), (b, heavy_b) = (_sums(found.levels, weights(tenant), rows) for rows in (first, second))
     relation = np.select([(shared == a) & (shared == b), shared == a, shared == b], [0, 1, 2], default=3)
     return pd.DataFrame(
         {
@@ -270,6 +283,13 @@ def _measure(
             "relation": CompactText.of(pa.array(RELATIONS, pa.large_string()), relation.astype(np.int32)),
         }
     )
+
+
+def _sums(levels: Matrix, weight: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many rights rows have, levels counted, and their weight."""
+    known, place = np.unique(rows, return_inverse=True)
+    some = levels[known]
+    return row_sums(some, some.data)[place], row_sums(some, some.data * weight[some.indices])[place]
 
 
 def _ids(tenant: Tenant, found: Reach, rows: np.ndarray) -> pd.api.extensions.ExtensionArray:
