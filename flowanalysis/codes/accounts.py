@@ -5,6 +5,8 @@ Millions of rows name few accounts, in few ways: columns stay compact, and rows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -13,7 +15,7 @@ import pyarrow.compute as pc
 from flowanalysis.codes.names import pair
 from flowanalysis.remember import Tables, once_per_tenant
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText, chosen, compact, encoded, worded
+from flowanalysis.schema.compact import CompactText, chosen, compact, distinct, encoded, worded
 
 CONNECTION = ["environment_id", "connection_id"]
 FLOW = ["environment_id", "flow_id"]
@@ -58,13 +60,16 @@ def connection_accounts(tenant: Tables) -> pd.DataFrame:
         (ok | external_account | unknown_account | not_collected).
     """
     rows = tenant["connections"]
-    by_name, by_app, kinds = _lookups(tenant["identities"])
+    known = _ranked(tenant["identities"])
     method = _method(rows)
     name = chosen([rows[c] for c in ("account_name", "client_id", "username", "created_by_upn")], _until(method, MAKER))
-    told = [_found(_lower(rows[c]), by_app if c == "client_id" else by_name) for c in METHODS[:MAKER]]
+    sought = [_lower(rows[c]) for c in METHODS[:MAKER]]
+    by_name = _lookup([known["upn"].str.lower(), known["mail"].str.lower()], known["identity_id"], sought)
+    by_app = _lookup([known["app_id"]], known["identity_id"], sought)
+    told = [_found(names, by_app if n == CLIENT else by_name) for n, names in enumerate(sought)]
     by = np.where(_is_maker(rows, method, chosen(told, _until(method, USER)), name), MAKER, method)
     account = chosen([*told, rows["created_by_id"]], _until(by, MAKER))
-    kind = _found(account, kinds)
+    kind = _found(account, _lookup([known["identity_id"]], known["kind"], [account]))
     application = kind.isna() & (method == CLIENT)
     found = {
         "account_id": account,
@@ -103,19 +108,22 @@ def _found(names: object, lookup: pd.Series) -> CompactText:
     return compact(encoded(told.astype(TEXT)))
 
 
-def _lookups(identities: pd.DataFrame) -> tuple[pd.Series, pd.Series, pd.Series]:
-    """Name to id, application id to id, id to kind. A living account wins over a deleted one of the same name."""
+def _ranked(identities: pd.DataFrame) -> pd.DataFrame:
+    """What names an identity. A living account wins over a deleted one of the same name, so it comes before it."""
     order = identities["status"].map({"active": 0, "disabled": 1, "unknown": 2, "deleted": 3}).fillna(4)
-    ranked = identities.iloc[order.argsort(kind="stable")]
-    pairs = pd.concat(
-        [ranked[[c, "identity_id"]].set_axis(["name", "identity_id"], axis=1) for c in ("upn", "mail")],
-        ignore_index=True,
-    ).dropna()
-    pairs["name"] = pairs["name"].str.lower()
-    by_name = pairs.drop_duplicates("name").set_index("name")["identity_id"]
-    apps = ranked.loc[ranked["app_id"].notna(), ["app_id", "identity_id"]].drop_duplicates("app_id")
-    kinds = ranked.drop_duplicates("identity_id").set_index("identity_id")["kind"]
-    return by_name, apps.set_index("app_id")["identity_id"], kinds
+    columns = ["identity_id", "upn", "mail", "app_id", "kind"]
+    return identities[columns].iloc[order.argsort(kind="stable")]
+
+
+def _lookup(keys: Sequence[pd.Series], answers: pd.Series, names: Sequence[object]) -> pd.Series:
+    """The first answer of each name that is asked for, by its keys: those of the first column before the next."""
+    asked = pa.chunked_array([distinct(of) for of in names], pa.large_string())
+    parts = []
+    for key in keys:
+        hit = pc.is_in(pa.array(key.array), value_set=asked.combine_chunks()).to_numpy(zero_copy_only=False)
+        parts.append(answers[hit].set_axis(key[hit].array))
+    told = pd.concat(parts)
+    return told[told.index.notna() & ~told.index.duplicated()]
 
 
 def _is_maker(rows: pd.DataFrame, method: np.ndarray, account: CompactText, name: CompactText) -> np.ndarray:
