@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,11 +19,11 @@ import pandas as pd
 
 from flowanalysis import schema
 from flowanalysis.errors import InputError, NothingToLoad, UnknownExport
-from flowanalysis.sources import bunches, collection, files, keys, lines, settle, sharepoint, variables
+from flowanalysis.sources import bunches, collection, files, keys, settle, sharepoint, variables
+from flowanalysis.sources.ahead import Ahead, Understood
 from flowanalysis.sources.base import Batch, Document, Reader, Reject
 from flowanalysis.sources.framing import Framing, keyed
 from flowanalysis.sources.merge import Merged, Part, bundled, cut, merge
-from flowanalysis.sources.pages import pages
 from flowanalysis.tenant import Tenant
 
 __all__ = ["Harvest", "inspect", "read", "readers", "shapes"]
@@ -192,20 +192,23 @@ def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
 def _opened(found: list[tuple[Path, str]], values: variables.Variables, *, progress: bool = False) -> Harvest:
     harvest, work = Harvest(), _Work()
     large = files.threshold(path for path, _ in found)
-    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder:
+    with tempfile.TemporaryDirectory(prefix="flowanalysis-") as folder, Ahead(readers(), _told(harvest, work)) as ahead:
         bunched = {f: b for b in bunches.bunches(found, Path(folder)) for f in b.files}
         for path, name in _bar(found, progress):
             harvest.written = max(harvest.written or 0.0, path.stat().st_mtime)
-            if _in_bunch(harvest, (path, name), bunched, work):
-                continue
+            if (path, name) in bunched:
+                ahead.finish()
+                if _in_bunch(harvest, (path, name), bunched, work):
+                    continue
             document: Document | InputError | None = None
             for document in files.documents(path, name=name, workspace=Path(folder), large=large):
                 if isinstance(document, InputError):
-                    _failed(harvest, document.where or name, document)
+                    ahead.refuse(document.where or name, document)
                 else:
-                    _take(harvest, replace(document, variables=values), work)
+                    ahead.take(replace(document, variables=values))
             if document is None:  # a file that leaves no trace would be missed by nobody
-                _failed(harvest, name, UnknownExport("nothing in it can be read", where=name, remedy="Export it again"))
+                error = UnknownExport("nothing in it can be read", where=name, remedy="Export it again")
+                ahead.refuse(name, error)
     work.framing.finish()
     harvest.lists = collection.lists(harvest.log, work.chains)
     _close_chains(harvest, work.chains)
@@ -277,41 +280,26 @@ def _failed(harvest: Harvest, name: str, error: InputError) -> None:
     harvest.log.append({"source": "", "file": name, "table": "", "rows": 0, "complete": False, "message": what})
 
 
-def _take(harvest: Harvest, document: Document, work: _Work) -> None:
-    """Give a document to the first reader that knows it."""
-    for reader in readers():
-        try:
-            shape = reader.recognise(document)
-        except InputError as error:
-            _failed(harvest, document.name, error)
-            return
-        if shape:
-            harvest.shapes[document.name] = shape
-            harvest.rejected.extend(_reject_row(document.name, r) for r in document.rejects)
-            _read(harvest, document, reader, work)
-            return
-    answers = pages(document, limit=5) if document.form == "json" else []
-    if answers and all(a.error for a in answers):
-        what = f"an error answer instead of data: {answers[0].error}"
-        _failed(harvest, document.name, UnknownExport(what, where=document.name, remedy="Export it again"))
-        return
-    remedy = "Leave it out, or export one of the shapes that `flowanalysis inspect` lists"
-    _failed(harvest, document.name, UnknownExport("no known export", where=document.name, remedy=remedy))
+def _told(harvest: Harvest, work: _Work) -> Callable[[Understood], None]:
+    """What becomes of a document that was understood, or not."""
 
+    def tell(found: Understood) -> None:
+        document = found.document
+        if document and found.shape:
+            harvest.shapes[found.name] = found.shape
+            harvest.rejected.extend(_reject_row(found.name, r) for r in document.rejects)
+        if found.error or not document:
+            _failed(harvest, found.name, found.error or UnknownExport("no known export"))
+            return
+        rejects = [*document.rejects, *(r for r in found.results if isinstance(r, Reject))]
+        cut = any("the export was cut" in r.reason for r in rejects)
+        for result in found.results:
+            if isinstance(result, Reject):
+                harvest.rejected.append(_reject_row(found.name, result))
+            else:
+                _add(harvest, document, result, work, cut=cut)
 
-def _read(harvest: Harvest, document: Document, reader: Reader, work: _Work) -> None:
-    try:
-        large = document.path is not None and document.form in {"lines", "sheet"}
-        results = list(lines.read(document, reader) if large else reader.read(document))
-    except InputError as error:
-        _failed(harvest, document.name, error)
-        return
-    cut = any(isinstance(r, Reject) and "the export was cut" in r.reason for r in (*document.rejects, *results))
-    for result in results:
-        if isinstance(result, Reject):
-            harvest.rejected.append(_reject_row(document.name, result))
-        else:
-            _add(harvest, document, result, work, cut=cut)
+    return tell
 
 
 def _reject_row(name: str, reject: Reject) -> dict[str, Any]:
