@@ -14,7 +14,7 @@ from flowanalysis import matrices
 from flowanalysis.analysis.counting import COVERED, COVERED_WRITE, meet, united
 from flowanalysis.analysis.execution import unknown_accounts
 from flowanalysis.analysis.gap import flow_texts
-from flowanalysis.analysis.paths import labels
+from flowanalysis.analysis.paths import labels, phrases
 from flowanalysis.analysis.privileges import main_tiers
 from flowanalysis.analysis.reach import (
     Reach,
@@ -27,6 +27,7 @@ from flowanalysis.analysis.reach import (
 from flowanalysis.analysis.traits import flow_codes
 from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, TEXT
+from flowanalysis.schema.compact import worded
 from flowanalysis.tenant import Tenant
 
 WRITE = 2
@@ -191,12 +192,12 @@ def escalations(tenant: Tenant) -> pd.DataFrame:
     lowest = tiers(tenant)[0]
     more = (gained > 0) | (lowest[account] < lowest[editor])
     order = np.flatnonzero(more)
-    order = order[np.lexsort((account[order], editor[order], -gained[order], -heavy[order]))]
+    order = order[np.lexsort((-gained[order], -heavy[order]))]  # of equals by editor and account, as pairs are
     environment, flow_id = flow_texts(tenant, first[order])
     frame = pd.DataFrame(
         {
             "editor_id": codes.principals.text(editor[order]),
-            "editor_kind": pd.array(np.where(codes.groups[editor[order]], "group", "identity"), dtype=TEXT),
+            "editor_kind": worded(["identity", "group"], codes.groups[editor[order]]),
             "account_id": codes.principals.text(account[order]),
             "flows": pd.array(flows[order], dtype=COUNT),
             "environment_id": environment,
@@ -240,11 +241,12 @@ def _gains(found: Reach, editor: np.ndarray, account: np.ndarray, weight: np.nda
     return total, written, np.where(total > 0, left, 0.0)
 
 
-def _escalation_sentences(tenant: Tenant, rows: pd.DataFrame, editor: np.ndarray, account: np.ndarray) -> pd.Series:
-    names = labels(tenant)
-    who_, whom = (pd.Series(names.array.take(codes)) for codes in (editor, account))
-    some = np.where(rows["flows"] == 1, " flow that runs as ", " flows that run as ")
-    head = who_ + " can edit " + rows["flows"].astype(TEXT) + some + whom
-    return (head + ", and so reaches " + rows["gained"].astype(TEXT) + " resources more or at a higher level.").astype(
-        TEXT
-    )
+def _escalation_sentences(
+    tenant: Tenant, rows: pd.DataFrame, editor: np.ndarray, account: np.ndarray
+) -> pd.api.extensions.ExtensionArray:
+    names = labels(tenant).array
+    flows, counts = pd.factorize(rows["flows"].to_numpy(np.int64))
+    some = [f" can edit {n} flow{' that runs' if n == 1 else 's that run'} as " for n in counts.tolist()]
+    gained, numbers = pd.factorize(rows["gained"].to_numpy(np.int64))
+    more = [f", and so reaches {n} resources more or at a higher level." for n in numbers.tolist()]
+    return phrases(names.take(editor), worded(some, flows), names.take(account), worded(more, gained))
