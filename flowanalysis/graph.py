@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple, cast
 
 import networkx as nx
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowanalysis.analysis.execution import connection_accounts, connection_uses
-from flowanalysis.graph_nodes import describe, resolve
-from flowanalysis.schema.compact import CompactText
+from flowanalysis.graph_nodes import SCOPED, describe, resolve
+from flowanalysis.lookup import Lookup, texts
 from flowanalysis.tenant import Source, Tenant
 
 Row = tuple[str | None, ...]
@@ -90,7 +89,13 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
 
 def _in_words(template: str, source: str, target: str) -> str:
     # One pass, so that braces in tenant text stay text.
-    return re.sub(r"\{(source|target)\}", lambda m: source if m.group(1) == "source" else target, template)
+    said = {"{source}": source, "{target}": target}
+    return "".join(said.get(part, part) for part in _parts(template))
+
+
+@lru_cache(10_000)
+def _parts(template: str) -> list[str]:
+    return re.split(r"(\{source\}|\{target\})", template)
 
 
 def _grow(tenant: Tenant, start: set[str], *, hops: int, fan: int, limit: int) -> tuple[dict[str, int], bool]:
@@ -130,55 +135,27 @@ def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan:
     Few rows, so plain tuples: a frame for each kind of edge costs more than all of them.
     """
     frame = tenant[source] if isinstance(source, str) else source(tenant)
-    found = [np.empty(0, np.int32)]
-    for column, ids in ends.items():
-        scoped = column in ("flow_id", "connection_id")
-        keys = {i.partition("/")[2] for i in ids} if scoped else ids
-        places = tenant.lookup(source, column).positions(sorted(keys), fan=fan.most)
-        if scoped and len(places):  # an id alone is not a key: packages and copies of environments repeat it
-            rows = zip(*(_texts(frame[c], places) for c in ("environment_id", column)), strict=True)
-            places = places[[f"{environment}/{key}" in ids for environment, key in rows]]
-        found.append(places)
-    met = pd.unique(np.concatenate(found))
-    if fan.inside and len(met):
-        met = _joining(frame, ends, met)
-    return list(zip(*(_texts(frame[c], met) for c in columns), strict=True)) if len(met) else []
+    keys = {c: {i.partition("/")[2] for i in ids} if c in SCOPED else ids for c, ids in ends.items()}
+    lookups = {column: tenant.lookup(source, column) for column in ends}
+    numbers = {c: lookups[c].numbers(sorted(ids)) for c, ids in keys.items()}
+    found = [lookups[c].rows(numbers[c], fan=fan.most) for c in ends]
+    end, places = np.repeat(np.arange(len(found)), [len(rows) for rows in found]), np.concatenate(found)
+    if fan.inside and len(places):
+        joins = _joining(lookups, numbers, places)
+        end, places = end[joins], places[joins]
+    keep = np.ones(len(places), bool)
+    for number in (n for n, c in enumerate(ends) if c in SCOPED):  # an id alone is no key: environments repeat it
+        column, here = list(ends)[number], np.flatnonzero(end == number)
+        rows = zip(*(texts(frame[c], places[here]) for c in ("environment_id", column)), strict=True)
+        keep[here] = [f"{environment}/{key}" in ends[column] for environment, key in rows]
+    met = pd.unique(places[keep])
+    return list(zip(*(texts(frame[c], met) for c in columns), strict=True)) if len(met) else []
 
 
-def _joining(frame: pd.DataFrame, ends: Mapping[str, set[str]], places: np.ndarray) -> np.ndarray:
-    """Those of the rows that hold an id of the first end, and of one of the others where there are others."""
-    first, *others = (_among(frame[column], places, ids) for column, ids in ends.items())
-    return places[first & np.any(others, axis=0) if others else first]
-
-
-def _among(column: pd.Series, places: np.ndarray, ids: set[str]) -> np.ndarray:
-    """Where a column holds one of the ids; an environment before the id is not looked at."""
-    keys = {i.partition("/")[2] for i in ids} if column.name in ("flow_id", "connection_id") else ids
-    wanted = pa.array(sorted(keys), pa.large_string())
-    return pc.is_in(_few(column, places), value_set=wanted).to_numpy(zero_copy_only=False)
-
-
-def _texts(column: pd.Series, places: np.ndarray) -> list[str | None]:
-    return _few(column, places).to_pylist()
-
-
-def _few(column: pd.Series, places: np.ndarray) -> pa.Array:
-    """Text at few places: taken from all chunks at once they would first be joined, however long the column."""
-    array = column.array
-    if isinstance(array, CompactText):
-        places, chunks = array.places[places], [array.words]
-    else:
-        whole = pa.array(array)
-        chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
-    if len(chunks) == 1:
-        return chunks[0].take(pa.array(places, mask=places < 0)).cast(pa.large_string())
-    starts = np.cumsum([0, *map(len, chunks)])
-    chunk = np.searchsorted(starts, places, side="right") - 1
-    values = np.empty(len(places), object)
-    for number in np.unique(chunk):
-        here = np.flatnonzero(chunk == number)
-        values[here] = chunks[number].take(pa.array(places[here] - starts[number])).to_pylist()
-    return pa.array(values, pa.large_string())
+def _joining(lookups: Mapping[str, Lookup], numbers: Mapping[str, np.ndarray], places: np.ndarray) -> np.ndarray:
+    """Which of the rows hold an id of the first end, and of one of the others where there are others."""
+    first, *others = (lookup.among(places, numbers[column]) for column, lookup in lookups.items())
+    return first & np.any(others, axis=0) if others else first
 
 
 def _node(family: str, *parts: str | None) -> str | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import reduce
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from flowanalysis import schema
 from flowanalysis.errors import UnknownName
+from flowanalysis.lookup import texts
 from flowanalysis.tenant import Tenant
+
+SCOPED = ("flow_id", "connection_id")  # named with their environment
 
 
 def resolve(tenant: Tenant, around: object) -> set[str]:
@@ -95,20 +97,28 @@ def describe(tenant: Tenant, nodes: Iterable[str]) -> dict[str, dict[str, Any]]:
         described[node] = {"kind": kind, "label": key.rpartition("/")[2] if family != "resource" else key, "state": ""}
     keys = {family: [n.partition(":")[2] for n in described if n.startswith(f"{family}:")] for family in FAMILIES}
     for family, table, column, label, state in DESCRIPTIONS:
-        scoped = column in ("flow_id", "connection_id")
-        places = tenant.lookup(table, column).positions(k.rpartition("/")[2] if scoped else k for k in keys[family])
-        named = [c for c in ("environment_id", "kind", column, *label, state) if c in schema.table(table).names]
-        rows = tenant[table][list(dict.fromkeys(named))].take(places)
-        ids = rows["environment_id"] + "/" + rows[column] if scoped else rows[column]
-        names = reduce(lambda known, more: known.fillna(rows[more]), label[1:], rows[label[0]]).fillna(ids)  # noqa: B023
-        kinds = (
-            rows["kind"].tolist() if table == "identities" else ["group" if table == "groups" else family] * len(ids)
-        )
-        states = rows[state].fillna("").tolist() if state else [""] * len(ids)
-        for key, name, kind, is_ in zip(ids.tolist(), names.tolist(), kinds, states, strict=True):
-            if f"{family}:{key}" in described:
-                described[f"{family}:{key}"] = {"kind": kind, "label": name, "state": is_}
+        ids = [k.rpartition("/")[2] if column in SCOPED else k for k in keys[family]]
+        places = tenant.lookup(table, column).positions(ids)
+        kind = {"identities": "unknown", "groups": "group"}.get(table, family)
+        kinds = "kind" if table == "identities" else None
+        for id_, name, told, is_ in _told(tenant[table], places, column, label, kinds, state):
+            if f"{family}:{id_}" in described:
+                described[f"{family}:{id_}"] = {"kind": told or kind, "label": name, "state": is_ or ""}
     return described
+
+
+def _told(
+    frame: pd.DataFrame, places: np.ndarray, column: str, label: list[str], *more: str | None
+) -> Iterator[tuple[str | None, ...]]:
+    """Of some rows the id, the first label that is known (else the id), and more columns; None for no column."""
+    ids: list[str | None] = texts(frame[column], places)
+    if column in SCOPED:
+        ids = [f"{place}/{key}" for place, key in zip(texts(frame["environment_id"], places), ids, strict=True)]
+    names = ids
+    for name in reversed(label):
+        names = [n if n is not None else o for n, o in zip(texts(frame[name], places), names, strict=True)]
+    rest = (texts(frame[c], places) if c else [None] * len(ids) for c in more)
+    return zip(ids, names, *rest, strict=True)
 
 
 FAMILIES = ("principal", "flow", "connection", "connector", "resource", "role")

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from flowanalysis.schema import TEXT
+from flowanalysis.schema.compact import CompactText
 
 
 def text_by(ids: pd.Series, texts: pd.Series) -> pd.Series:
@@ -21,6 +23,31 @@ def text_by(ids: pd.Series, texts: pd.Series) -> pd.Series:
     ['Ann', <NA>]
     """
     return ids.map(texts).astype(TEXT)
+
+
+def texts(column: pd.Series, places: np.ndarray) -> list[str | None]:
+    """Text at few places: taken from all chunks at once they would first be joined, however long the column.
+
+    Examples
+    --------
+    >>> texts(pd.Series(["a", None, "c"], dtype="string[pyarrow]"), np.array([2, 1]))
+    ['c', None]
+    """
+    array = column.array
+    if isinstance(array, CompactText):
+        places, chunks = array.places[places], [array.words]
+    else:
+        whole = pa.array(array)
+        chunks = whole.chunks if isinstance(whole, pa.ChunkedArray) else [whole]
+    if len(chunks) == 1:
+        return chunks[0].take(pa.array(places, mask=places < 0)).to_pylist()
+    starts = np.cumsum([0, *map(len, chunks)])
+    chunk = np.searchsorted(starts, places, side="right") - 1
+    values = np.full(len(places), None)
+    for number in np.unique(chunk):
+        here = np.flatnonzero(chunk == number)
+        values[here] = chunks[number].take(pa.array(places[here] - starts[number])).to_pylist()
+    return values.tolist()
 
 
 class Lookup:
@@ -40,17 +67,44 @@ class Lookup:
     def __init__(self, column: pd.Series) -> None:
         codes, values = pd.factorize(column)
         self._values = pd.Index(values)  # kept, with the table of hashes that its first question makes
-        codes = codes.astype(np.int32)
-        self._order = np.argsort(codes, kind="stable").astype(np.int32)
-        self._bounds = np.searchsorted(codes[self._order], np.arange(len(self._values) + 1))
+        self._text = self._values.dtype == TEXT
+        self._codes = codes.astype(np.int32)
+        self._order = np.argsort(self._codes, kind="stable").astype(np.int32)
+        self._bounds = np.searchsorted(self._codes[self._order], np.arange(len(self._values) + 1))
 
     def positions(self, values: Iterable[object], *, fan: int | None = None) -> np.ndarray:
         """Row numbers that hold one of the values, in value order; at most `fan` for each value."""
-        wanted = list(dict.fromkeys(values))
-        found = self._places(wanted)
-        spans = [(self._bounds[i], self._bounds[i + 1]) for i in found if i >= 0]
-        cut = [self._order[a : b if fan is None else min(b, a + fan)] for a, b in spans]
-        return np.concatenate(cut) if cut else np.empty(0, np.int32)
+        return self.rows(self.numbers(dict.fromkeys(values)), fan=fan)
+
+    def numbers(self, values: Iterable[object]) -> np.ndarray:
+        """The number of each value, for `rows` and `among`; -1 for what no row holds."""
+        wanted = list(values)
+        if not len(self._values) or not wanted:
+            return np.full(len(wanted), -1)
+        # As the type the index has: else each question is turned into a type that suits both.
+        return self._values.get_indexer(pd.Index(wanted, dtype=self._values.dtype if self._text else None))
+
+    def rows(self, numbers: np.ndarray, *, fan: int | None = None) -> np.ndarray:
+        """The rows that hold values, by the numbers of the values; at most `fan` for each."""
+        found = numbers[numbers >= 0]
+        first = self._bounds[found]
+        size = np.minimum(self._bounds[found + 1] - first, len(self._order) if fan is None else fan)
+        ends = np.cumsum(size)
+        return self._order[np.repeat(first - (ends - size), size) + np.arange(size.sum())]
+
+    def among(self, rows: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Which of some rows hold one of the values of these numbers.
+
+        Examples
+        --------
+        >>> found = Lookup(pd.Series(["a", "b", "a"]))
+        >>> found.among(np.array([1, 2]), found.numbers(["a", "x"])).tolist()
+        [False, True]
+        """
+        flags = np.zeros(len(self._values) + 1, bool)
+        flags[numbers] = True
+        flags[-1] = False  # rows without a value, and values that no row has
+        return flags[self._codes[rows]]
 
     def counts(self, values: Iterable[object]) -> np.ndarray:
         """How many rows hold each of the values.
@@ -60,12 +114,9 @@ class Lookup:
         >>> Lookup(pd.Series(["a", "b", "a"])).counts(["a", "x"]).tolist()
         [2, 0]
         """
-        found = self._places(list(values))
+        found = self.numbers(values)
         return np.where(found >= 0, np.append(np.diff(self._bounds), 0)[found], 0)
 
     def count(self, value: object) -> int:
         """How many rows hold the value."""
         return int(self.counts([value])[0])
-
-    def _places(self, values: list[object]) -> np.ndarray:
-        return self._values.get_indexer(values) if len(self._values) and values else np.full(len(values), -1)
