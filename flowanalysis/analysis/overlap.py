@@ -30,6 +30,7 @@ TABLES = {
 }
 RELATIONS = ("duplicate", "a_subset", "b_subset", "overlap")
 MEETINGS = 20_000_000  # of rows in a token, held at a time
+PARTS, LEAST = 8, 50_000  # in which pairs of accounts are counted, and rights in one at the least
 SORTED = 1 << 18  # tokens sorted at a time, in the cache
 
 
@@ -101,20 +102,32 @@ def nested(levels: Matrix) -> Matrix:
 
 
 def sharing_pairs(levels: Matrix, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """All pairs of rows that have some column in common: first, second, what they share, its weight.
+    """All pairs of rows that have some column in common: first, second, what they share, its weight; by first, second.
 
-    One product of the nested rights with themselves tells everything at once; turned around it is the same again, but
-    in order.
+    A product of the nested rights with themselves tells everything at once. Some rows at a time are multiplied with
+    those from their first one on, so that hardly a pair is met twice.
     """
     rights = nested(levels).astype(np.int32)
-    product = (rights @ rights.T).T.tocsr()
-    first, second = matrices.row_of(product), product.indices
-    upper = np.flatnonzero(first < second)
-    shared = heavy = product.data[upper]
-    if (weight != 1).any():
-        weighed = matrices.trusted(np.repeat(weight, 4)[rights.indices], rights.indices, rights.indptr, rights.shape)
-        heavy = (weighed @ rights.T).T.tocsr().data[upper]  # its entries lie at the very same places
-    return first[upper], second[upper], shared, heavy
+    weighed = matrices.trusted(np.repeat(weight, 4)[rights.indices], rights.indices, rights.indptr, rights.shape)
+    plain = bool((weight == 1).all())
+
+    def some(part: slice) -> tuple[np.ndarray, ...]:
+        others = rights[part.start :].T.tocsr()
+        product = _in_order(rights[part] @ others)
+        first, second = matrices.row_of(product), product.indices
+        upper = np.flatnonzero(first < second)
+        shared = product.data[upper]
+        # the weights lie at the very same places
+        heavy = shared if plain else _in_order(weighed[part] @ others).data[upper]
+        return first[upper] + part.start, second[upper] + part.start, shared, heavy
+
+    found = kernels.spread(np.diff(rights.indptr), some, most=max(rights.nnz / PARTS, LEAST))
+    return tuple(np.concatenate(column) for column in zip(*found, strict=True)) or some(slice(0, 0))
+
+
+def _in_order(product: Matrix) -> Matrix:
+    """The same with each row in order: turning it around twice is sooner than sorting."""
+    return product.T.tocsr().T.tocsr()
 
 
 def _shared(levels: Matrix, first: np.ndarray, second: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -247,17 +260,22 @@ def _copies(which: np.ndarray, a: np.ndarray, b: np.ndarray, some: np.ndarray) -
     inside = np.repeat(a[pair] == b[pair], widths)
     wanted = ~inside | (first < second)
     first, second = first[wanted], second[wanted]
-    return np.minimum(first, second), np.maximum(first, second)
+    first, second = np.minimum(first, second), np.maximum(first, second)
+    rows = np.lexsort((second, first))
+    return first[rows], second[rows]
 
 
 def _ranked(
     levels: Matrix, threshold: float, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy: np.ndarray
 ) -> tuple[np.ndarray, ...]:
-    """Pairs that are similar enough, most similar first, equals by their rows."""
+    """Pairs that are similar enough, most similar first, equals as they came: by their rows."""
     have = row_sums(levels, levels.data)
     jaccard = shared / (have[first] + have[second] - shared)
-    order = np.lexsort((second, first, -jaccard))
-    order = order[: np.count_nonzero(jaccard >= threshold)]
+    order = np.argsort(-jaccard)
+    fall = jaccard[order[1:]] != jaccard[order[:-1]]
+    keys = np.append(0, np.cumsum(fall))[: len(order)] << 32 | order  # equals in the order they came in
+    keys.sort()
+    order = keys[: np.count_nonzero(jaccard >= threshold)] & 0xFFFFFFFF
     return first[order], second[order], shared[order], heavy[order]
 
 
@@ -265,7 +283,8 @@ def _measure(
     tenant: Tenant, found: Reach, first: np.ndarray, second: np.ndarray, shared: np.ndarray, heavy_shared: np.ndarray
 ) -> pd.DataFrame:
     """Pairs with what they share, plain and weighted, as a frame."""
-    (a, heavy_a), (b, heavy_b) = (_sums(found.levels, weights(tenant), rows) for rows in (first, second))
+    have, heavy_have = _sums(found.levels, weights(tenant), first, second)
+    a, b, heavy_a, heavy_b = have[first], have[second], heavy_have[first], heavy_have[second]
     relation = np.select([(shared == a) & (shared == b), shared == a, shared == b], [0, 1, 2], default=3)
     return pd.DataFrame(
         {
@@ -285,11 +304,15 @@ def _measure(
     )
 
 
-def _sums(levels: Matrix, weight: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How many rights rows have, levels counted, and their weight."""
-    known, place = np.unique(rows, return_inverse=True)
-    some = levels[known]
-    return row_sums(some, some.data)[place], row_sums(some, some.data * weight[some.indices])[place]
+def _sums(levels: Matrix, weight: np.ndarray, *rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many rights each of some rows has, levels counted, and their weight; nothing for other rows."""
+    asked = np.zeros(levels.shape[0], bool)
+    for some in rows:
+        asked[some] = True
+    known = levels[asked]
+    have, heavy = np.zeros(len(asked), np.int64), np.zeros(len(asked))
+    have[asked], heavy[asked] = row_sums(known, known.data), row_sums(known, known.data * weight[known.indices])
+    return have, heavy
 
 
 def _ids(tenant: Tenant, found: Reach, rows: np.ndarray) -> pd.api.extensions.ExtensionArray:
