@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from scipy import sparse
 
 from flowanalysis.codes.accounts import connection_accounts, connection_uses
@@ -129,13 +130,13 @@ def _true(flags: pd.Series, *, unknown: bool = False) -> np.ndarray:
 def _cover(rows: Rows, resources: Names) -> Links:
     """Container to content, itself included: told by ``parent_id``, or by a key that begins with it and ``|``."""
     above, below = [rows["resources.parent_id"]], [rows["resources.resource_id"]]
-    keys = pd.Series(resources.text(np.arange(len(resources))))
-    inner = prefix = keys[keys.str.contains("|", regex=False)]
+    inner, prefix = np.arange(len(resources), dtype=np.int32), resources.values
     while len(prefix):
-        prefix = prefix.str.rpartition("|")[0]
+        some = pc.match_substring(prefix, "|")
+        inner, prefix = inner[some.to_numpy(zero_copy_only=False)], prefix.filter(some)
+        prefix = pc.list_element(pc.split_pattern(prefix, "|", max_splits=1, reverse=True), 0)
         above.append(resources.codes(prefix))
-        below.append(resources.codes(inner.loc[prefix.index]))
-        prefix = prefix[prefix.str.contains("|", regex=False)]
+        below.append(inner)
     every = np.arange(len(resources), dtype=np.int32)
     direct = relation(np.concatenate([*above, every]), np.concatenate([*below, every]), 1, (len(every), len(every)))
     whole = closure(direct)

@@ -48,21 +48,21 @@ class Names:
         (['a', 'b', 'c'], [[1, 0, -1], [2, 1]])
         """
         told = [_worded(column) for column in columns]
-        whole = pa.chunked_array([words for words, _ in told], pa.large_string()).dictionary_encode()
+        whole = pa.chunked_array([of for of, _ in told], pa.large_string()).dictionary_encode()
         chunks = whole.chunks  # all of them share one dictionary
         words = chunks[0].dictionary if chunks else pa.array([], pa.large_string())
         order = pc.sort_indices(words)
-        named = words.take(order)
-        none = int(len(named) > 0 and named[0].as_py() == "")
+        if len(order) and words[order[0].as_py()].as_py() == "":
+            order = order.slice(1)
         ranks = np.full(len(words) + 1, -1, np.int32)  # the last one answers for NA
-        ranks[order.to_numpy()] = np.arange(-none, len(order) - none, dtype=np.int32)
+        ranks[order.to_numpy()] = np.arange(len(order), dtype=np.int32)
         found = np.concatenate([np.empty(0, np.int32), *(ranks[c.indices.fill_null(-1).to_numpy()] for c in chunks)])
-        parts = np.split(found, np.cumsum([len(words) for words, _ in told])[:-1])
+        parts = np.split(found, np.cumsum([len(of) for of, _ in told])[:-1])
         codes = [
             own if places is None else np.append(own, np.int32(-1))[places]
             for own, (_, places) in zip(parts, told, strict=False)
         ]
-        return cls(named.slice(none) if none else named), codes
+        return cls(words.take(order)), codes
 
     def __len__(self) -> int:
         return len(self.values)
