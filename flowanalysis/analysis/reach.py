@@ -124,19 +124,30 @@ def weights(tenant: Tenant) -> np.ndarray:
 
 @kept
 def resource_kinds(tenant: Tenant) -> pd.Categorical:
-    """Kind of each resource by code: as the resources table tells, else grants, else needs; NA when none does."""
-    tables = (("needs", "resource", "resource_kind"), ("grants", "resource_id", "resource_kind"))
-    told = [tenant[t][[key, kind]].set_axis(["key", "kind"], axis=1) for t, key, kind in tables]
-    told.append(tenant.resources[["resource_id", "kind"]].set_axis(["key", "kind"], axis=1))
-    names = Names.of(frame["kind"] for frame in told)
-    kinds = np.full(len(tenant.codes.resources) + 1, -1, np.int32)
-    for frame in told:
-        codes, kind = tenant.codes.resources.codes(frame["key"]), names.codes(frame["kind"])
-        # One of several kinds of a resource must win, the same whatever the order of rows: the first by name.
-        first = np.full(len(kinds), len(names), np.int32)
-        np.minimum.at(first, codes[kind >= 0], kind[kind >= 0])
-        kinds = np.where(first < len(names), first, kinds)
-    return names.category(kinds[:-1]).remove_unused_categories()
+    """Kind of each resource by code: as the resources table tells, else grants, else needs; NA when none does.
+
+    A table is read only where those before it leave something open: grants are many.
+    """
+    kinds = pd.Series(pd.NA, range(len(tenant.codes.resources)), TEXT)
+    tables = (
+        ("resources", "resource_id", "kind"),
+        ("grants", "resource_id", "resource_kind"),
+        ("needs", "resource", "resource_kind"),
+    )
+    for table, key, kind in tables:
+        if kinds.isna().any():
+            kinds = kinds.fillna(_kinds_told(tenant, tenant[table][key], tenant[table][kind]))
+    return Names.of([kinds]).category(Names.of([kinds]).codes(kinds))
+
+
+def _kinds_told(tenant: Tenant, key: pd.Series, kind: pd.Series) -> pd.Series:
+    """Kind of each resource by code as one table tells it; of several the first by name, whatever the order of rows."""
+    names, codes = Names.of([kind]), tenant.codes.resources.codes(key)
+    told, none = names.codes(kind), len(names)
+    first = np.full(len(tenant.codes.resources), none, np.int32)
+    known = (told >= 0) & (codes >= 0)
+    np.minimum.at(first, codes[known], told[known])
+    return pd.Series(names.text(np.where(first < none, first, -1)))
 
 
 def kinds_at(tenant: Tenant, resources: np.ndarray) -> pd.Categorical:
