@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -74,15 +75,15 @@ def build(tenant: Tables) -> Codes:
     return Codes(**kinds, groups=groups, relations=relations, rows={name: rows[name] for name in ROWS})
 
 
+@dataclass(frozen=True)
 class _Frames:
-    """Tables by name, those included that say who signs in to connections."""
+    """Tables by name, those included that say who signs in to connections; each is made when first asked for."""
 
-    def __init__(self, tenant: Tables) -> None:
-        self._tenant = tenant
-        self._made = {"accounts": connection_accounts(tenant), "uses": connection_uses(tenant)}
+    tenant: Tables
 
     def __getitem__(self, table: str) -> pd.DataFrame:
-        return self._made[table] if table in self._made else self._tenant[table]
+        made = {"accounts": connection_accounts, "uses": connection_uses}.get(table)
+        return made(self.tenant) if made else self.tenant[table]
 
 
 def _named(frames: _Frames, kind: str) -> tuple[Names, dict[str, np.ndarray]]:
