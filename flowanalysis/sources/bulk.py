@@ -213,13 +213,13 @@ def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]
 
 def _chains(database: duckdb.DuckDBPyConnection, found: Plan) -> tuple[dict[str, bool], datetime | None]:
     """Whether each collection lacks its last page, and when the newest page was collected."""
-    rows = database.execute(bulksql.CHAINS).fetchall()
-    observed = moment(max((o for _, o, _ in rows if o), default=None))
-    named: dict[str, bool] = {}
-    for url, _, left in rows:
-        name = _named(found.kind, url) if len(rows) <= NAMED else "(one of many)"
-        named[name] = left if len(rows) <= NAMED else left or named.get(name, False)
-    return named, observed
+    database.execute(f"create temp table chains as {bulksql.CHAINS}")
+    told = "select count(*), max(nullif(observed, '')), bool_or(left_open) from chains"
+    count, observed, left = database.execute(told).fetchall()[0]
+    if count > NAMED:
+        return {"(one of many)": left}, moment(observed)
+    rows = database.execute("select chain, left_open from chains").fetchall()
+    return {_named(found.kind, url): left for url, left in rows}, moment(observed)
 
 
 def _named(kind: str, url: str) -> str:

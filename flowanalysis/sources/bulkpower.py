@@ -22,7 +22,8 @@ def segment(path: str, name: str) -> str:
 
 def flag(path: str) -> str:
     """A flag, from a JSON boolean or from a word."""
-    return f"case lower(trim({path})) when 'true' then true when 'yes' then true when 'false' then false end"
+    careful = f"case lower(trim({path})) when 'true' then true when 'yes' then true when 'false' then false end"
+    return f"case {path} when 'true' then true when 'false' then false else {careful} end"
 
 
 def strange(end: str, *times: str) -> str:

@@ -6,6 +6,7 @@ and what is set aside are the same either way.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,10 @@ def _rights(database: duckdb.DuckDBPyConnection, document: Document, header: lis
     }
     told = ", ".join(map(quoted, sorted(kinds)))
     cells = database.sql(f"select {_cells(header)} from {_source(document.path, header)}").to_arrow_table()
-    columns = {c: _words(database, c, encoded(cells[c]), told) for c in COLUMNS}
+    with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
+        columns = {
+            c: _words(database, c, e, told) for c, e in zip(COLUMNS, pool.map(encoded, cells.columns), strict=True)
+        }
     del cells
     usual = np.logical_and.reduce([c.row("usual") for c in columns.values()])
     if (unusual := len(usual) - np.count_nonzero(usual)) > max(1_000, len(usual) * UNUSUAL):
