@@ -66,8 +66,8 @@ class Lookup:
 
     def __init__(self, column: pd.Series) -> None:
         codes, values = pd.factorize(column)
-        self._values = pd.Index(values)  # kept, with the table of hashes that its first question makes
-        self._text = self._values.dtype == TEXT
+        # Kept, with the table of hashes that its first question makes; as objects, since questions come as such.
+        self._values = pd.Index(np.asarray(values, dtype=object), dtype=object)
         self._codes = codes.astype(np.int32)
         self._order = np.argsort(self._codes, kind="stable").astype(np.int32)
         self._bounds = np.searchsorted(self._codes[self._order], np.arange(len(self._values) + 1))
@@ -81,8 +81,7 @@ class Lookup:
         wanted = list(values)
         if not len(self._values) or not wanted:
             return np.full(len(wanted), -1)
-        # As the type the index has: else each question is turned into a type that suits both.
-        return self._values.get_indexer(pd.Index(wanted, dtype=self._values.dtype if self._text else None))
+        return self._values.get_indexer(pd.Index(wanted, dtype=object))
 
     def rows(self, numbers: np.ndarray, *, fan: int | None = None) -> np.ndarray:
         """The rows that hold values, by the numbers of the values; at most `fan` for each."""
