@@ -90,7 +90,7 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
 def _in_words(template: str, source: str, target: str) -> str:
     # One pass, so that braces in tenant text stay text.
     said = {"{source}": source, "{target}": target}
-    return "".join(said.get(part, part) for part in _parts(template))
+    return "".join([said.get(part, part) for part in _parts(template)])
 
 
 @lru_cache(10_000)
@@ -125,8 +125,8 @@ def _by_family(nodes: Iterable[str]) -> Nodes:
 
 def _edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> list[Edge]:
     """All edges that touch the nodes, from every source of edges."""
-    told = (edge for source in SOURCES for edge in source(tenant, nodes, fan))
-    return list(dict.fromkeys(cast(Edge, edge) for edge in told if None not in edge))
+    told = [edge for source in SOURCES for edge in source(tenant, nodes, fan) if None not in edge]
+    return list(dict.fromkeys(cast(list[Edge], told)))
 
 
 def _touching(tenant: Tenant, source: Source, ends: Mapping[str, set[str]], fan: Fan, *columns: str) -> list[Row]:
@@ -160,7 +160,7 @@ def _joining(lookups: Mapping[str, Lookup], numbers: Mapping[str, np.ndarray], p
 
 def _node(family: str, *parts: str | None) -> str | None:
     """Name of a node; None when a part of it is not known."""
-    return None if None in parts else f"{family}:{'/'.join(cast(tuple[str, ...], parts))}"
+    return None if None in parts else f"{family}:{'/'.join(parts)}"  # type: ignore[arg-type]
 
 
 COUNTED: tuple[tuple[str, Source, str], ...] = (
