@@ -82,6 +82,22 @@ def test_the_plan_has_no_circle():
     assert order.index("codes") < order.index("tenant") < order.index("analysis")
 
 
+def module(name: str) -> Path | None:
+    path = PACKAGE.parent / name.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file in TREES), None)
+
+
+def modules(tree: ast.AST) -> set[Path]:
+    """Files of this package that a module imports, at the top or inside a function."""
+    told = {(n.module, a.name) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
+    return {module(f"{of}.{name}") or module(of) for of, name in told if of and of.split(".")[0] == PACKAGE.name}
+
+
+def test_no_two_files_import_each_other_round_any_corner():
+    arrows = {path: modules(tree) - {PACKAGE / "__init__.py"} for path, tree in TREES.items()}
+    assert len(list(TopologicalSorter(arrows).static_order())) == len(MODULES)
+
+
 def test_relative_imports_are_not_used():
     assert [p for p, t in TREES.items() for n in ast.walk(t) if isinstance(n, ast.ImportFrom) and n.level] == []
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flowanalysis.collect import pages
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.limits import Malformed
+from flowanalysis.collect.parents import Parent
 from flowanalysis.collect.transport import Call
-
-if TYPE_CHECKING:
-    from flowanalysis.collect.fanout import Parent
 
 __all__ = ["TOGETHER", "ask_together"]
 

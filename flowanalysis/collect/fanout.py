@@ -17,29 +17,21 @@ from tqdm import tqdm
 
 from flowanalysis.collect import pages
 from flowanalysis.collect.batch import TOGETHER, ask_together
-from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
 from flowanalysis.collect.journal import STATE, Journal
 from flowanalysis.collect.lists import asking
+from flowanalysis.collect.parents import Parent
 from flowanalysis.collect.stops import Answered, Interrupted
 from flowanalysis.errors import HonestStop, RefusedRequest
 
-__all__ = ["Parent", "read_each"]
+__all__ = ["read_each"]
 
 
 DENIED = 20  # so many parents refused without one answered: the permission is missing, not asked for any more
 BLOCK = 1 << 20
 SPOOL = 8 << 20  # bytes of one parent held in memory; a database with thousands of flows goes to the disk
 NAMED = 1000  # missing parents named in the manifest; all are in the file
-
-
-@dataclass(frozen=True)
-class Parent:
-    """One parent: the ids that fill the address, and whose service answers."""
-
-    values: dict[str, str]
-    service: Service
 
 
 @dataclass

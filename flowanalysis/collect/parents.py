@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from flowanalysis.collect.clouds import Service
 from flowanalysis.collect.context import Context
 from flowanalysis.collect.endpoints import Endpoint
-from flowanalysis.collect.fanout import Parent
 from flowanalysis.errors import RefusedRequest
 
-__all__ = ["inner", "parents", "rows"]
+__all__ = ["Parent", "inner", "parents", "rows"]
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parent:
+    """One parent: the ids that fill the address, and whose service answers."""
+
+    values: dict[str, str]
+    service: Service
 
 
 def inner(value: Any, *keys: str) -> Any:

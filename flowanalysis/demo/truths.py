@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from flowanalysis.demo.platform_pages import flow_id
-from flowanalysis.demo.steps import SQL_SERVER, Place
 from flowanalysis.demo.world import World
 
 BOTH = (0, 1)
@@ -143,23 +142,6 @@ DEFINITIONS = (
     _flow("LEG-1", "leg1-legacy", "the legacy Dataverse connector"),
 )
 TRUTHS = OWNERS + CONNECTIONS + RIGHTS + REGISTER + OVERLAP + DEFINITIONS
-
-Rights = dict[tuple[str, str], str]
-
-
-def deviate(world: World, granted: dict[str, Rights]) -> None:
-    """Change the exact rights where a gap is planted."""
-    # Account and keepers both hold what is too much, so that no keeper gains by editing the account's flows.
-    for holder in ("svc-flow-it", "group:keepers-it"):
-        granted[holder]["sql_table", f"{SQL_SERVER}|warehouse|dbo.payroll"] = "write"
-    facilities = Place(world.ids, "facilities")
-    granted["svc-flow-facilities"]["sharepoint_list", f"{facilities.site}|{facilities.list('Requests')}"] = "read"
-    procurement = Place(world.ids, "procurement")
-    if world.stage:
-        for holder in ("svc-flow-legal", "group:keepers-legal"):
-            granted[holder]["sharepoint_site", Place(world.ids, "hr").site] = "full"
-        lost = f"{procurement.site}|{procurement.list('Register')}"
-        granted["svc-flow-procurement"]["sharepoint_list", lost] = "read"
 
 
 def table(world: World) -> pd.DataFrame:

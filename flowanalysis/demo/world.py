@@ -9,6 +9,7 @@ from functools import cached_property
 
 from flowanalysis.demo import flows as flow_table
 from flowanalysis.demo.flow import RUNNER, Flow
+from flowanalysis.demo.gaps import deviate
 from flowanalysis.demo.ids import DOMAIN, Ids
 from flowanalysis.demo.people import DEPARTMENTS, Account, accounts, deputy, lead
 from flowanalysis.demo.recipes import RECIPES
@@ -162,12 +163,10 @@ class World:
     @cached_property
     def granted(self) -> dict[str, dict[tuple[str, str], str]]:
         """Per account or group: what rights.csv says. Exactly the needs, then the planted deviations."""
-        from flowanalysis.demo.truths import deviate  # late: truths look at worlds
-
         found = {a: dict(rights) for a, rights in self.needed.items() if not a.startswith(EXTERNAL)}
         for department in DEPARTMENTS:
             found[f"group:keepers-{department}"] = self._kept_by(department)
-        deviate(self, found)
+        deviate(self.ids, self.stage, found)
         return found
 
     def _kept_by(self, department: str) -> dict[tuple[str, str], str]:

@@ -9,7 +9,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -17,11 +17,9 @@ from flowanalysis import reference
 from flowanalysis.analysis.execution import connection_uses
 from flowanalysis.analysis.sensitivity import sensitivity
 from flowanalysis.errors import PlanError
+from flowanalysis.planning.plan import Plan
 from flowanalysis.policy import Policy
 from flowanalysis.tenant import Tenant
-
-if TYPE_CHECKING:
-    from flowanalysis.planning.accounts import Plan
 
 __all__ = ["check_plan"]
 

@@ -216,15 +216,6 @@ def _counts(ids: pd.Series, counts: pd.Series) -> pd.Series:
     return pd.Series(counts.reindex(ids).fillna(0).to_numpy("int64"), index=ids.index)
 
 
-def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame:
-    """Findings of two months with their state: new, open, returned, fixed or unknown; none without a month before."""
-    from flowanalysis.report.seen import examined  # late: that room puts names of this one beside findings
-
-    if before is None:
-        return moves({tenant.month: examined(tenant, policy)}).iloc[:0]
-    return moves({before.month: examined(before, policy), tenant.month: examined(tenant, policy, before)})
-
-
 def moves(history: History) -> pd.DataFrame:
     """The ledger of examined months, most severe first."""
     states = keep_ledger(history)

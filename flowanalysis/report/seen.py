@@ -18,7 +18,7 @@ from flowanalysis.findings import examine as apply_rules
 from flowanalysis.loading import load
 from flowanalysis.places import place
 from flowanalysis.policy import Policy, load_policy
-from flowanalysis.report.frames import named
+from flowanalysis.report.frames import moves, named
 from flowanalysis.report.scope import Scope
 from flowanalysis.schema import TEXT
 from flowanalysis.tenant import Tenant
@@ -149,3 +149,10 @@ def examined(tenant: Tenant, policy: Policy | None = None, before: Tenant | None
 def responsible(tenant: Tenant, policy: Policy | None = None, before: Tenant | None = None) -> pd.Series:
     """Id of each finding to the name of the person who can act on it; found once, as :func:`examined`."""
     return _kept(tenant, policy or load_policy(), before).who.copy()
+
+
+def ledger(tenant: Tenant, before: Tenant | None, policy: Policy | None = None) -> pd.DataFrame:
+    """Findings of two months with their state: new, open, returned, fixed or unknown; none without a month before."""
+    if before is None:
+        return moves({tenant.month: examined(tenant, policy)}).iloc[:0]
+    return moves({before.month: examined(before, policy), tenant.month: examined(tenant, policy, before)})

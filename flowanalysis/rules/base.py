@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from flowanalysis.rules.context import Context
 from flowanalysis.schema import COUNT, FLAG, TEXT
 
-if TYPE_CHECKING:
-    from flowanalysis.rules.context import Context
+__all__ = ["EVIDENCE", "KEY", "Rule", "no_rows", "rows"]
 
-__all__ = ["EVIDENCE", "FLOW", "KEY", "Rule", "no_rows", "rows"]
-
-FLOW = ["environment_id", "flow_id"]
 #: Columns that make a finding what it is; its id is computed from them alone.
 KEY = ["subject_kind", "subject_id", "environment_id", "flow_id", "account_id"]
 #: Words of a finding; where a row has none, the rule's own are used.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from flowanalysis.lookup import text_by
-from flowanalysis.rules.base import FLOW, Rule, rows
-from flowanalysis.rules.context import Context
+from flowanalysis.rules.base import Rule, rows
+from flowanalysis.rules.context import FLOW, Context
 
 __all__ = ["RULES"]
 

@@ -15,12 +15,12 @@ from flowanalysis.analysis.sensitivity import sensitivity
 from flowanalysis.lookup import text_by
 from flowanalysis.policy import Policy
 from flowanalysis.register import check_register
-from flowanalysis.rules.base import FLOW
 from flowanalysis.schema import FLAG, TEXT
 from flowanalysis.tenant import Tenant
 
-__all__ = ["Context"]
+__all__ = ["FLOW", "Context"]
 
+FLOW = ["environment_id", "flow_id"]
 COLLECTIVE = ("Group", "SharePointList", "Tenant", "Team")
 STATE = {
     "active": "alive",

@@ -7,8 +7,8 @@ import pandas as pd
 
 from flowanalysis import reference
 from flowanalysis.lookup import text_by
-from flowanalysis.rules.base import FLOW, Rule, rows
-from flowanalysis.rules.context import Context
+from flowanalysis.rules.base import Rule, rows
+from flowanalysis.rules.context import FLOW, Context
 
 __all__ = ["RULES"]
 

@@ -10,10 +10,10 @@ from typing import Any
 # Opened when first used: the process that only turns a notebook into a page needs none of the analyses.
 _ROOMS = {
     "flowanalysis.report.changed": "changed exports",
-    "flowanalysis.report.frames": "accounts exact_accounts ledger moved named named_pairs overlapping owned rights",
+    "flowanalysis.report.frames": "accounts exact_accounts moved named named_pairs overlapping owned rights",
     "flowanalysis.report.lookalikes": "lookalikes",
     "flowanalysis.report.scope": "Scope scope",
-    "flowanalysis.report.seen": "Seen examine",
+    "flowanalysis.report.seen": "Seen examine ledger",
     "flowanalysis.report.show.blocks": (
         "Block Picture advice advice_lines coverage_html edges found link_list network note numbers opening picture "
         "png said_once some table todo"
