@@ -18,9 +18,7 @@ from flowanalysis.errors import HonestStop
 __all__ = ["REDACTED", "Redactor", "redact"]
 
 REDACTED: str = reference.toml("redaction")["word"]
-SECRET = 100000005
-"""Type of an environment variable whose value names a place in a vault; source: Dataverse Web API reference."""
-EXPANDED = "environmentvariabledefinition_environmentvariablevalue"
+VARIABLE = reference.toml("redaction")["variable"]
 SIGNED = re.compile(r"(?i)([?&](?:sig|signature|code|x-amz-signature)=)[^&\s\"'#]+")
 KEYS = ("connectionParameters", "connectionParametersSet")
 DEPTH = 200
@@ -108,8 +106,8 @@ class _Walk:
 
     def _variable(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """An environment variable without what its type, its name or its form calls a secret."""
-        told = row.get(EXPANDED)
-        values = {EXPANDED: [self._told(row, v, "value") for v in told]} if isinstance(told, list) else {}
+        told = row.get(VARIABLE["values"])
+        values = {VARIABLE["values"]: [self._told(row, v, "value") for v in told]} if isinstance(told, list) else {}
         return {**self._told(row, row, "defaultvalue"), **values}
 
     def _told(self, row: Mapping[str, Any], holder: Any, key: str) -> Any:
@@ -117,7 +115,7 @@ class _Walk:
         text = holder.get(key) if isinstance(holder, dict) else None
         if not isinstance(text, str) or not text:
             return holder
-        if row.get("type") == SECRET:
+        if row.get("type") == VARIABLE["secret"]:
             return {**holder, key: REDACTED}
         name = str(row["schemaname"])
         clean = self._definition({name: text})

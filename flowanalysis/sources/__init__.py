@@ -183,7 +183,7 @@ class _Work:
 
 
 def _walk(paths: Iterable[str | Path], *, progress: bool) -> Harvest:
-    found = list(_files(paths))
+    found = list(files.found(paths))
     early = set(variables.early(path for path, _ in found))
     before = _opened([f for f in found if f[0] in early], {}).parts if early else []
     return _opened(found, variables.given(before, keys.unify(before)), progress=progress)
@@ -255,22 +255,6 @@ def _bar(found: list[tuple[Path, str]], progress: bool) -> Iterable[tuple[Path, 
     from tqdm import tqdm  # late: only people at a terminal need it
 
     return tqdm(found, desc="reading exports", unit="file", disable=None)
-
-
-def _files(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str]]:
-    """Files with the names to show; hidden ones are no exports."""
-    places = [Path(p) for p in paths]
-    for place in places:
-        if place.is_file():
-            yield place, place.name
-        elif place.is_dir():
-            prefix = f"{place.name}/" if len(places) > 1 else ""
-            for path in sorted(p for p in place.rglob("*") if p.is_file()):
-                inner = path.relative_to(place)
-                if not any(part.startswith((".", "~$")) for part in inner.parts):
-                    yield path, f"{prefix}{inner.as_posix()}"
-        else:
-            raise NothingToLoad("there is no such file or folder", where=str(place), remedy="Check the path")
 
 
 def _failed(harvest: Harvest, name: str, error: InputError) -> None:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from flowanalysis.errors import BrokenExport, InputError, RefusedInput
+from flowanalysis.errors import BrokenExport, InputError, NothingToLoad, RefusedInput
 from flowanalysis.sources import archives, jsontext, sheets
 from flowanalysis.sources.base import Document, Reject
 
@@ -34,6 +34,22 @@ GZIP_FORM = 16 + zlib.MAX_WBITS
 def threshold(paths: Iterable[Path]) -> int:
     """Bytes from which a file stays on disk, when so many are read together: many of a middle size are large too."""
     return LARGE if sum(p.stat().st_size for p in paths) < LARGE else min(LARGE, MIDDLE)
+
+
+def found(paths: Iterable[str | Path]) -> Iterator[tuple[Path, str]]:
+    """Files with the names to show; hidden ones are no exports."""
+    places = [Path(p) for p in paths]
+    for place in places:
+        if place.is_file():
+            yield place, place.name
+        elif place.is_dir():
+            prefix = f"{place.name}/" if len(places) > 1 else ""
+            for path in sorted(p for p in place.rglob("*") if p.is_file()):
+                inner = path.relative_to(place)
+                if not any(part.startswith((".", "~$")) for part in inner.parts):
+                    yield path, f"{prefix}{inner.as_posix()}"
+        else:
+            raise NothingToLoad("there is no such file or folder", where=str(place), remedy="Check the path")
 
 
 def documents(path: Path, *, name: str, workspace: Path, large: int | None = None) -> Iterator[Document | InputError]:

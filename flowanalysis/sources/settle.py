@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,9 @@ import pyarrow as pa
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText, chosen
-from flowanalysis.sources import hashes, sharepoint, variables
-from flowanalysis.sources.columns import filled, look, renamed, same, shared
+from flowanalysis.schema.compact import CompactText
+from flowanalysis.sources import holders, sharepoint, variables
+from flowanalysis.sources.columns import filled, look, same
 from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes
 from flowanalysis.sources.values import UNTOLD, among
 
@@ -23,7 +22,6 @@ Frames = dict[str, pd.DataFrame]
 # Names of Dataverse's own accounts, which no person signs in to.
 SYSTEM_NAMES = {"SYSTEM", "INTEGRATION", "# Dynamics365", "MICROSOFT"}
 SYSTEM_IDS = {"system", "00000000-0000-0000-0000-000000000000"}
-NAMED = ["identity_id", "status"]
 STATUS = ["unknown", "purged_or_foreign", "absent", "active", "disabled", "deleted", "system"]
 PLACE = ["environment_id", "flow_id"]
 PERSON_KINDS = {"User": "user", "ServicePrincipal": "service_principal", "Tenant": "tenant"}
@@ -333,55 +331,10 @@ def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
 
 
 def _holders(frames: Frames) -> Frames:
-    """Rights kept by name become rights of the identity; of several with one name the living one holds them."""
     grants, people = _get(frames, "grants"), _get(frames, "identities")
     if grants.empty or people.empty:
         return {}
-    told = shared(grants["principal_id"]).used()  # of millions of rights there are far fewer holders
-    words = pd.Series(TEXT.__from_arrow__(told.words))
-    named = _by_name(words, people)
-    kind = _kinds(filled(named, words), people, _get(frames, "groups")["group_id"])
-    given = grants["principal_kind"]
-    unknown = (given.isna() | (given == "unknown").fillna(False)).to_numpy()
-    changed: dict[str, Any] = {}
-    if named.notna().any():
-        changed["principal_id"] = renamed(told, named)
-    if unknown.any():
-        kinds = shared(kind)
-        found = CompactText.of(kinds.words, np.append(kinds.places, np.int32(-1))[told.places])
-        changed["principal_kind"] = chosen([given, found], (unknown & ~found.isna()).astype(int))
-    return {"grants": grants.assign(**changed)}
-
-
-def _kinds(holders: pd.Series, people: pd.DataFrame, groups: pd.Series) -> pd.Series:
-    """The kind of identity that each holder is; NA where nobody knows."""
-    place = hashes.places(hashes.arrow(holders), hashes.arrow(people["identity_id"]))
-    kind = pd.Series(people["kind"].array.take(place, allow_fill=True))
-    others = kind.index[kind.isna()]
-    kind[others[among(holders[others], groups)]] = "group"
-    return kind
-
-
-def _by_name(holders: pd.Series, people: pd.DataFrame) -> pd.Series:
-    """The identity whose sign-in name, mail address or application id each holder is; NA for the others."""
-    is_address = _is_address(holders)
-    found = []
-    for column in ("upn", "mail", "app_id"):
-        names = people[column].str.lower()
-        those = _is_address(names)  # rights are mostly held by id, and no address is one
-        met = np.zeros(len(people), dtype=bool)
-        for mine, theirs in ((those, is_address), (names.notna().to_numpy() & ~those, ~is_address)):
-            met[mine] = among(names[mine], holders[theirs])
-        found.append(people.loc[met, NAMED].assign(name=names[met], mail=column != "upn"))
-    pairs = pd.concat(found, ignore_index=True).dropna(subset=["identity_id"])
-    # the sign-in name before the mail address, in each the living before the others
-    living = pairs["status"].ne("active").fillna(True)
-    pairs = pairs.assign(gone=living).sort_values(["mail", "gone"], kind="stable").drop_duplicates("name")
-    return look(holders, pairs.set_index("name")["identity_id"])
-
-
-def _is_address(names: pd.Series) -> np.ndarray:
-    return names.str.contains("@", regex=False).fillna(False).to_numpy(bool)
+    return {"grants": holders.settled(grants, people, _get(frames, "groups")["group_id"])}
 
 
 def _own_organisation(frames: Frames) -> Frames:

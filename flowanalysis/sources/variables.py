@@ -35,11 +35,11 @@ KINDS = {
     100000002: "boolean",
     100000003: "json",
     100000004: "data_source",
-    100000005: "secret",
+    reference.toml("redaction")["variable"]["secret"]: "secret",
 }
 SECRET = "secret"
 VALUES = ["value", "default_value"]
-EXPANDED = "environmentvariabledefinition_environmentvariablevalue"
+EXPANDED: str = reference.toml("redaction")["variable"]["values"]
 VAULT = re.compile(r"providers/microsoft\.keyvault/", re.IGNORECASE)
 HEAD = 16 * 2**10
 """Bytes of a file that are looked at: a page names its collection and its first row there."""
