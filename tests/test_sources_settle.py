@@ -158,3 +158,19 @@ def test_settling_leaves_the_parts_as_they_were():
     before = part.frame.copy()
     assert len(Harvest(parts=[part]).frames["flows"]) == 1
     pd.testing.assert_frame_equal(part.frame, before)
+
+
+def test_of_several_with_one_name_the_living_one_holds_the_right_and_sign_in_names_come_before_mail():
+    people = [
+        {"identity_id": "gone", "kind": "user", "upn": "ann@x.example", "deleted_at": "2026-01-01T00:00:00Z"},
+        {"identity_id": "mail", "kind": "user", "upn": "m@x.example", "mail": "ann@x.example", "account_enabled": True},
+        {"identity_id": "lives", "kind": "user", "upn": "Ann@x.example", "account_enabled": True},
+        {"identity_id": "left", "kind": "user", "upn": "bo@x.example", "mail": None, "account_enabled": False},
+        {"identity_id": "heir", "kind": "user", "upn": "h@x.example", "mail": "bo@x.example", "account_enabled": True},
+        {"identity_id": "app", "kind": "service_principal", "app_id": "4711"},
+    ]
+    names = ("ann@x.example", "bo@x.example", "4711", "other")
+    rights = [{"principal_id": who, "resource_id": "r", "level": "read"} for who in names]
+    held = settled(("identities", people), ("grants", rights, "own rights"))["grants"].set_index("principal_id")
+    assert held["principal_kind"].dropna().to_dict() == {"lives": "user", "left": "user", "app": "service_principal"}
+    assert set(held.index) == {"lives", "left", "app", "other"}
