@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
-from flowanalysis.sources import bulkpower, bulksql, graph, powerplatform
+from flowanalysis.sources import bulkpower, bulksql, bulkwords, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
 from flowanalysis.sources.bulkids import folded
 from flowanalysis.sources.pages import CHILDREN, Page, pages
@@ -181,17 +181,14 @@ def _tables(
 ) -> Iterator[tuple[bulksql.Result, str, pa.Table]]:
     """Rows of every table, by export."""
     gone = "gone" in base.column_names and bool(pc.any(base["gone"]).as_py())
+    inside = bulkwords.entries(base, *found.family.inside) if found.family.inside else base
     for result in found.family.results:
         if not result.needs <= found.keys:
             continue
         rows = base.filter(base["gone"] if result.gone else pc.invert(base["gone"])) if gone else base
         if result.gone and not gone:
             rows = base.slice(0, 0)
-        if result.sql:
-            database.register("base", rows)
-            rows = folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
-        else:
-            rows = rows.select([c for c in rows.column_names if c in schema.table(result.table).kinds])
+        rows = _rows(database, found, result, inside if result.inside else rows)
         if result.other is None:
             yield result, result.export, rows
             continue
@@ -201,6 +198,17 @@ def _tables(
         yield result, result.export, rows.filter(pc.invert(other)) if some else rows
         if some:
             yield result, export, rows.filter(other)
+
+
+def _rows(database: duckdb.DuckDBPyConnection, found: Plan, result: bulksql.Result, rows: pa.Table) -> pa.Table:
+    """Rows of one table."""
+    if result.asked:
+        return folded(database, bulkwords.worked(database, rows, result.asked, found.family.inside[1:]))
+    if not result.sql:
+        return rows.select([c for c in rows.column_names if c in schema.table(result.table).kinds])
+    base = bulkwords.combined(rows.select(result.distinct))[0] if result.distinct else rows
+    database.register("base", base)
+    return folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
 
 
 def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]:

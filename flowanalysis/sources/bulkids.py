@@ -7,6 +7,7 @@ database makes them so.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
@@ -34,14 +35,14 @@ def folded(database: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
     """
     names = rows.column_names
     with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
-        columns = dict(zip(names, pool.map(_kept, rows.columns, names), strict=True))
+        columns = dict(zip(names, pool.map(kept, rows.columns, names), strict=True))
     for name in names:
         if name in IDS and not _is_folded(columns[name]):
             columns[name] = _folded(database, columns[name])
     return pa.table(columns)
 
 
-def _kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.Array:
+def kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.Array:
     """The column as a dictionary where its words repeat; else in one piece.
 
     The database hands out its rows in batches, and one column would hold back the memory of all.
@@ -94,14 +95,30 @@ def _is_folded(ids: pa.ChunkedArray | pa.Array) -> bool:
 def _is_plain(ids: pa.Array) -> bool:
     if not pa.types.is_large_string(ids.type):
         return len(ids) == ids.null_count
-    _, offsets, data = ids.buffers()
-    ends = np.frombuffer(offsets, np.int64)[ids.offset : ids.offset + len(ids) + 1]
-    if np.count_nonzero(ends[1:] == ends[:-1]) > ids.null_count:
-        return False
-    if data is None or ends[0] == ends[-1]:
-        return True
-    letters = np.frombuffer(data, np.uint8)[ends[0] : ends[-1]]
-    return all(map(_are_small, (letters[n : n + STRETCH] for n in range(0, len(letters), STRETCH))))
+    return not _has_empty(ids) and all(map(_are_small, _letters(ids)))
+
+
+def _has_empty(texts: pa.Array) -> bool:
+    ends = _ends(texts)
+    return np.count_nonzero(ends[1:] == ends[:-1]) > texts.null_count
+
+
+def _ends(texts: pa.Array) -> np.ndarray:
+    if not len(texts):
+        return np.zeros(1, np.int64)
+    return np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+
+
+def _letters(texts: pa.Array) -> Iterator[np.ndarray]:
+    """The bytes of all texts, a stretch at a time."""
+    ends, data = _ends(texts), texts.buffers()[2]
+    letters = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    return (letters[n : n + STRETCH] for n in range(0, len(letters), STRETCH))
+
+
+def lacks(texts: pa.Array, letters: bytes) -> bool:
+    """True when no text is empty or has one of some letters of ASCII."""
+    return not _has_empty(texts) and not any((s == a).any() for s in _letters(texts) for a in letters)
 
 
 def _are_small(letters: np.ndarray) -> bool:

@@ -7,7 +7,20 @@ Parameters outside the allow-list are never selected.
 from __future__ import annotations
 
 from flowanalysis.schema import NO_ENVIRONMENT
-from flowanalysis.sources.bulksql import ALL, Family, Result, bad_time, end, first_of, fold, last, struct, text, time
+from flowanalysis.sources.bulksql import (
+    ALL,
+    Asked,
+    Family,
+    Result,
+    bad_time,
+    end,
+    first_of,
+    fold,
+    last,
+    struct,
+    text,
+    time,
+)
 from flowanalysis.sources.powerrows import PARAMETERS, STATES
 from flowanalysis.sources.values import UNTOLD
 
@@ -116,33 +129,38 @@ select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
     {text(f"{SHOWN}.templateName")} as template_name,
     {text(f"{SHOWN}.licenseData.flowLicenseName")} as licence_name,
     {flag(f"{SHOWN}.flowFailureAlertSubscribed")} as failure_alert,
-    map_entries({SHOWN}.connectionReferences) as entries, {{odd}} as odd
+    {SHOWN}.connectionReferences as entries, {{odd}} as odd
 from {{rows}}
 """
-DECLARED = "(select environment_id, flow_id, unnest(entries) as e from base)"
-SOURCE = "lower(coalesce(nullif(e.value.source, ''), e.value.runtimeSource, ''))"
-LOGICAL_NAMES = ("e.value.connectionReferenceLogicalName", "e.value.connection.connectionReferenceLogicalName")
-REFERENCES = f"""
-select environment_id, flow_id, lower(e.key) as alias,
-    {first_of(*((p, end(p)) for p in ("e.value.id", "e.value.api.name")))} as connector_id,
-    {first_of(*((p, end(p)) for p in ("e.value.connectionName", "e.value.connection.name")))} as connection_id,
-    {first_of(*((p, fold(p)) for p in LOGICAL_NAMES))} as reference_name,
-    case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end as runtime_source,
-    {text("e.value.tier")} as tier
-from {DECLARED} where e.value is not null
-"""
-DESCRIBED = "e.value.apiDefinition.properties"
+NAMES = ("connectionReferenceLogicalName", "connection.connectionReferenceLogicalName")
+SOURCE = """lower(coalesce(nullif("source", ''), "runtimeSource", ''))"""
+
+
+def _ends(*paths: str) -> Asked:
+    """The last segment of the first path that has a value."""
+    return Asked(first_of(*((f'"{p}"', end(f'"{p}"')) for p in paths)), paths, without=b" /")
+
+
+REFERENCES = {
+    "alias": Asked('lower("key")', ("key",)),
+    "connector_id": _ends("id", "api.name"),
+    "connection_id": _ends("connectionName", "connection.name"),
+    "reference_name": Asked(first_of(*((f'"{p}"', fold(f'"{p}"')) for p in NAMES)), NAMES),
+    "runtime_source": Asked(
+        f"case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end", ("source", "runtimeSource")
+    ),
+    "tier": Asked(text('"tier"'), ("tier",)),
+}
+DESCRIBED = {key: f'"apiDefinition.properties.{key}"' for key in ("displayName", "tier", "isCustomApi", "publisher")}
 CONNECTORS = f"""
-select distinct {last("e.value.id")} as connector_id, '{NO_ENVIRONMENT}' as environment_id,
-    coalesce({text(f"{DESCRIBED}.displayName")}, {text("e.value.displayName")}) as display_name,
-    coalesce({text(f"{DESCRIBED}.tier")}, {text("e.value.tier")}) as tier,
-    {flag(f"{DESCRIBED}.isCustomApi")} as is_custom, {text(f"{DESCRIBED}.publisher")} as publisher
-from (select {{'value': value}} as e from (
-    select distinct {{'id': e.value.id, 'displayName': e.value.displayName, 'tier': e.value.tier,
-        'apiDefinition': e.value.apiDefinition}} as value from {DECLARED}))
-where connector_id is not null and coalesce({flag(f"{DESCRIBED}.isCustomApi")}, false) = false
+select distinct {last('"id"')} as connector_id, '{NO_ENVIRONMENT}' as environment_id,
+    coalesce({text(DESCRIBED["displayName"])}, {text('"displayName"')}) as display_name,
+    coalesce({text(DESCRIBED["tier"])}, {text('"tier"')}) as tier,
+    {flag(DESCRIBED["isCustomApi"])} as is_custom, {text(DESCRIBED["publisher"])} as publisher
+from base where connector_id is not null and coalesce({flag(DESCRIBED["isCustomApi"])}, false) = false
 order by all
 """
+DESCRIBING = ("id", "displayName", "tier", *(path.strip('"') for path in DESCRIBED.values()))
 WITH_REFERENCES = frozenset({"properties.connectionReferences"})
 DETAIL = f"{SHOWN}.definition is not null or {SHOWN}.installedConnectionReferences is not null"
 
@@ -285,10 +303,26 @@ FAMILIES: dict[str, Family] = {
         FLOWS,
         (
             Result("flows", "flow list"),
-            Result("flow_connections", "flow list", REFERENCES, needs=WITH_REFERENCES),
-            Result("connectors", "flow list", CONNECTORS, needs=WITH_REFERENCES, aside=True, optional=True),
+            Result(
+                "flow_connections",
+                "flow list",
+                needs=WITH_REFERENCES,
+                inside=True,
+                asked=REFERENCES,
+            ),
+            Result(
+                "connectors",
+                "flow list",
+                CONNECTORS,
+                needs=WITH_REFERENCES,
+                inside=True,
+                distinct=DESCRIBING,
+                aside=True,
+                optional=True,
+            ),
         ),
         odd=f"({strange('environments/flows', *FLOW_TIMES.values())} or {DETAIL})",
+        inside=("entries", "environment_id", "flow_id"),
     ),
     "connection": Family(
         "flowadmin",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flowanalysis.sources.graphrows import USER_TEXT
@@ -19,11 +19,23 @@ SHOWN = re.compile(r"\{shown:([\w.]+)\}")
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A column as an expression over others; texts of the first without any of some letters are their own answers."""
+
+    sql: str
+    paths: tuple[str, ...]
+    without: bytes = b""
+
+
+@dataclass(frozen=True)
 class Result:
     """One table out of a family: its export, what it needs, what to say when a key is missing.
 
     `sql` reads from ``base``, the rows of the family's statement; without it the columns of the table are taken as
     they are. `gone` picks the rows of which the column of this name is true, or not.
+
+    `inside` takes the entries of the family's maps instead of its rows; columns that are `asked` for are worked out
+    word by word, and ``base`` has the columns that are in `distinct`, each combination once.
     """
 
     table: str
@@ -36,6 +48,9 @@ class Result:
     gone: bool | None = None
     # (column, value, export): the rows with this value came from another export
     other: tuple[str, str, str] | None = None
+    inside: bool = False
+    asked: Mapping[str, Asked] = field(default_factory=dict)
+    distinct: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +58,8 @@ class Family:
     """A big family: declared columns, forms it comes in, the statement, keys that only the careful way can read.
 
     The statement has the columns of the first table and whatever the others are made of. A row of which its column
-    `odd` is true can only be judged by the careful way.
+    `odd` is true can only be judged by the careful way. `inside` names a column of maps, and the columns of its row
+    that every entry has too.
     """
 
     source: str
@@ -53,6 +69,7 @@ class Family:
     results: tuple[Result, ...]
     odd: str = "false"
     never: frozenset[str] = frozenset()
+    inside: tuple[str, ...] = ()
 
 
 def quoted(text: str) -> str:
