@@ -100,10 +100,17 @@ def frame(
     if strange:
         raise UnknownName(f"column of {name}", strange[0], spec.names)
     typed = {
-        c: _cast(data[c], PANDAS[k]) if c in data else pd.array([pd.NA] * len(data), dtype=PANDAS[k])
+        c: _cast(data[c], PANDAS[k]) if c in data else _absent(len(data), PANDAS[k])
         for c, k in spec.kinds.items()
     }
     return pd.DataFrame(typed, index=pd.RangeIndex(len(data)))
+
+
+def _absent(rows: int, dtype: object) -> pd.api.extensions.ExtensionArray:
+    """A column that is NA in every row."""
+    if dtype == TEXT:
+        return _nothing(rows)
+    return pd.array([], dtype=dtype).take(np.full(rows, -1), allow_fill=True)
 
 
 def _cast(column: pd.Series, dtype: object) -> pd.array:

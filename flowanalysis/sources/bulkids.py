@@ -21,7 +21,7 @@ from flowanalysis.sources.bulksql import fold
 IDS = {"identity_id", "manager_id", "group_id", "member_id", "environment_id", "flow_id", "creator_id", "connection_id"}
 IDS |= {"connector_id", "created_by_id", "created_by_tenant_id", "principal_id", "via"}
 # Ids that repeat, though seldom within a thousand rows.
-REPEATED = {"principal_id", "resource_id"}
+REPEATED = {"principal_id", "resource_id", "creator_id"}
 GLANCES, GLANCE = 4, 250
 """Stretches of a column, and rows of each, that tell whether its words repeat."""
 STRETCH = 2**20

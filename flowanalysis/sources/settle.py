@@ -12,7 +12,7 @@ import pyarrow as pa
 from flowanalysis import reference, schema
 from flowanalysis.definitions.catalogue import UNKNOWN, level_of
 from flowanalysis.schema import TEXT
-from flowanalysis.schema.compact import CompactText
+from flowanalysis.schema.compact import CompactText, chosen, worded
 from flowanalysis.sources import holders, sharepoint, variables
 from flowanalysis.sources.columns import filled, look, same
 from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes
@@ -161,11 +161,12 @@ def _owners(frames: Frames) -> Frames:
         return {}
     flows = frames["flows"]
     owner, source = flows["owner_id"], flows["owner_source"]
-    granted = _granted(flows, _get(frames, "flow_owners"))
-    made = flows["creator_id"].where(owner.isna() & granted.isna())
-    owner = granted.fillna(owner).fillna(made)
-    source = source.mask(made.notna(), "creator").mask(granted.notna(), "permissions")
-    return {"flows": flows.assign(owner_id=owner, owner_source=source)}
+    granted, maker = _granted(flows, _get(frames, "flow_owners")), flows["creator_id"]
+    told = [column.notna().to_numpy() for column in (granted, owner, maker)]
+    which = np.select(told, [0, 1, 2], -1)
+    words = [worded([word], np.zeros(len(flows), np.int32)) for word in ("permissions", "creator")]
+    by = chosen([words[0], source, words[1]], np.where(which < 0, 1, which))
+    return {"flows": flows.assign(owner_id=chosen([granted, owner, maker], which), owner_source=by)}
 
 
 def _granted(flows: pd.DataFrame, owners: pd.DataFrame) -> pd.Series:
@@ -315,12 +316,16 @@ def _referred(frames: Frames, known: pd.Index) -> pd.DataFrame:
         return schema.empty("identities")
     told = [pd.Series(ids, dtype=TEXT) for ids in (known, _get(frames, "groups")["group_id"], ["", UNTOLD])]
     others = pd.concat(told, ignore_index=True)
-    ids = pd.concat([pd.Series([], dtype=TEXT), *(pd.Series(f[c].unique(), dtype=TEXT) for f, c, _ in tables)])
+    named = [pd.Series(frame[column].unique(), dtype=TEXT) for frame, column, _ in tables]
+    ids = pd.concat([pd.Series([], dtype=TEXT), *named])
     unknown = ids[~among(ids, others)]
-    for frame, column, kind in tables:
-        frame = frame[among(frame[column], unknown)]
-        words = frame[kind].map(PERSON_KINDS) if not kind.startswith("=") else pd.Series(kind[1:], index=frame.index)
-        rows.append(pd.DataFrame({"identity_id": frame[column], "kind": words.astype(TEXT)}))
+    for (frame, column, kind), own in zip(tables, named, strict=True):
+        if kind.startswith("="):
+            found = pd.DataFrame({"identity_id": own[among(own, unknown)]}).assign(kind=kind[1:])
+        else:
+            found = frame.loc[among(frame[column], unknown), [column, kind]].set_axis(["identity_id", "kind"], axis=1)
+            found = found.assign(kind=found["kind"].map(PERSON_KINDS))
+        rows.append(found.astype(TEXT))
     if "flows" in frames:
         flows = frames["flows"]
         internal = flows["creator_id"][(flows["creator_kind"] == "DataverseSystemUser").fillna(False)]

@@ -200,6 +200,8 @@ def among(values: pd.Series, wanted: pd.Series | pd.Index) -> np.ndarray:
     words, asked = wanted.array, values.array
     known = hashes.arrow(words.used().words if isinstance(words, CompactText) else words)
     if isinstance(asked, CompactText):
+        if asked.words.equals(known):
+            return asked.places >= 0
         return np.append(hashes.places(asked.words, known) >= 0, False)[asked.places]
     return hashes.places(hashes.arrow(asked), known) >= 0
 
