@@ -66,6 +66,7 @@ def read(document: Document, *, found: Plan | None = None) -> list[Batch | Rejec
     with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'")
         database.execute("set arrow_large_buffer_size = true")  # the offsets that text has in frames
+        database.execute(bulksql.FEW_WORDS)
         try:
             return list(_batches(database, found, document.path))
         except duckdb.Error:
@@ -202,10 +203,10 @@ def _tables(
 
 def _rows(database: duckdb.DuckDBPyConnection, found: Plan, result: bulksql.Result, rows: pa.Table) -> pa.Table:
     """Rows of one table."""
-    if result.asked:
-        return folded(database, bulkwords.worked(database, rows, result.asked, found.family.inside[1:]))
     if not result.sql:
-        return rows.select([c for c in rows.column_names if c in schema.table(result.table).kinds])
+        columns = [c for c in schema.table(result.table).names if c in rows.column_names and c not in result.asked]
+        made = bulkwords.worked(database, rows, result.asked, columns)
+        return folded(database, made) if result.asked else made
     base = bulkwords.combined(rows.select(result.distinct))[0] if result.distinct else rows
     database.register("base", base)
     return folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
