@@ -51,6 +51,21 @@ def ascending(keys: np.ndarray) -> np.ndarray:
     return keys[np.append(True, keys[1:] != keys[:-1])] if len(keys) else keys
 
 
+def order(values: np.ndarray) -> np.ndarray:
+    """Places in ascending order of values, equals as they came: two quick sorts take half as long as a stable one.
+
+    Examples
+    --------
+    >>> order(np.array([3, 1, 3, 0])).tolist()
+    [3, 1, 0, 2]
+    """
+    places = np.argsort(values)
+    ascends = values[places[1:]] != values[places[:-1]]
+    keys = np.append(0, np.cumsum(ascends))[: len(places)] << 32 | places
+    keys.sort()
+    return keys & 0xFFFFFFFF
+
+
 def trusted(data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[int, int]) -> Matrix:
     """A matrix of parts known to be right: no copies, no checks, 32-bit places where they fit."""
     kind = np.int32 if len(indices) < 2**31 else np.int64

@@ -189,9 +189,9 @@ def unused_connections(tenant: Tenant) -> pd.DataFrame:
     used[declared(tenant)] = True
     used[codes.uses.indices] = True
     free = np.flatnonzero(~used[place] & tenant.has("connections", "flow_connections"))
-    made = rows["created_at"].array
-    # Codes of connections are in the order of environment and id.
-    free = free[np.lexsort((place[free], made.asi8[free], made.isna()[free]))]
+    free = free[matrices.order(place[free])]  # codes of connections are in the order of environment and id
+    made = rows["created_at"].array[free]
+    free = free[matrices.order(np.where(made.isna(), np.iinfo(np.int64).max, made.asi8))]
     place, account = place[free], _signed_in(codes, place[free])
     bound = tenant.coded("connection_references", "connection_id")
     references = np.bincount(bound[bound >= 0], minlength=len(codes.connections))[place]

@@ -20,7 +20,7 @@ from flowanalysis.analysis.gap import reach_of, rows_of
 from flowanalysis.analysis.reach import Reach, covered, main_reach, weights, who
 from flowanalysis.matrices import Matrix, row_sums
 from flowanalysis.schema import COUNT, FLAG, TEXT
-from flowanalysis.schema.compact import CompactText
+from flowanalysis.schema.compact import CompactText, worded
 from flowanalysis.tenant import Tenant
 
 TABLES = {
@@ -271,11 +271,7 @@ def _ranked(
     """Pairs that are similar enough, most similar first, equals as they came: by their rows."""
     have = row_sums(levels, levels.data)
     jaccard = shared / (have[first] + have[second] - shared)
-    order = np.argsort(-jaccard)
-    fall = jaccard[order[1:]] != jaccard[order[:-1]]
-    keys = np.append(0, np.cumsum(fall))[: len(order)] << 32 | order  # equals in the order they came in
-    keys.sort()
-    order = keys[: np.count_nonzero(jaccard >= threshold)] & 0xFFFFFFFF
+    order = matrices.order(-jaccard)[: np.count_nonzero(jaccard >= threshold)]
     return first[order], second[order], shared[order], heavy[order]
 
 
@@ -285,7 +281,7 @@ def _measure(
     """Pairs with what they share, plain and weighted, as a frame."""
     have, heavy_have = _sums(found.levels, weights(tenant), first, second)
     a, b, heavy_a, heavy_b = have[first], have[second], heavy_have[first], heavy_have[second]
-    relation = np.select([(shared == a) & (shared == b), shared == a, shared == b], [0, 1, 2], default=3)
+    relation = 3 - 2 * (shared == a).astype(np.int32) - (shared == b)  # places in RELATIONS
     return pd.DataFrame(
         {
             "account_a": _ids(tenant, found, first),
@@ -299,8 +295,9 @@ def _measure(
             "weighted": heavy_shared / (heavy_a + heavy_b - heavy_shared),
             "weighted_a_in_b": heavy_shared / heavy_a,
             "weighted_b_in_a": heavy_shared / heavy_b,
-            "relation": CompactText.of(pa.array(RELATIONS, pa.large_string()), relation.astype(np.int32)),
-        }
+            "relation": worded(RELATIONS, relation),
+        },
+        copy=False,
     )
 
 

@@ -12,6 +12,7 @@ from flowanalysis.analysis import kernels
 from flowanalysis.analysis.paths import labels, phrases
 from flowanalysis.analysis.reach import covered, editors, kept
 from flowanalysis.codes import Codes
+from flowanalysis.lookup import texts
 from flowanalysis.matrices import Matrix
 from flowanalysis.schema import COUNT, FLAG, TEXT
 from flowanalysis.schema.compact import worded
@@ -221,18 +222,17 @@ def _flow_factors(tenant: Tenant) -> pd.DataFrame:
     codes, found, flows = tenant.codes, owners(tenant), tenant.flows
     sizes = crowd_sizes(tenant)[found.crowds.indices]
     code = tenant.coded("flows", "flow_id")
-    order = np.argsort(code, kind="stable")  # codes are in the order of environment and id
+    order = matrices.order(code)  # codes are in the order of environment and id
+    code = code[order]
     people = np.diff(found.people.indptr)[code]
     crowd = np.zeros(len(codes.flows), np.int64)
     np.maximum.at(crowd, matrices.row_of(found.crowds), np.maximum(sizes, 1))
     only = _first(found.people, code)
     only[(people != 1) | (crowd[code] > 0)] = -1
-    owner = identity_rows(tenant)[tenant.coded("flows", "owner_id")]
+    owner = identity_rows(tenant)[tenant.coded("flows", "owner_id")[order]]
     frame = pd.DataFrame(
         {
-            "environment_id": flows["environment_id"].array,
-            "flow_id": flows["flow_id"].array,
-            "display_name": flows["display_name"].array,
+            **{column: flows[column].array[order] for column in ("environment_id", "flow_id", "display_name")},
             "bus_factor": pd.array(np.maximum(people, crowd[code]), dtype=COUNT),
             "at_least": pd.array(crowd[code] > 0, dtype=FLAG),
             "editors": pd.array(np.diff(editors(codes).indptr)[code], dtype=COUNT),
@@ -243,7 +243,7 @@ def _flow_factors(tenant: Tenant) -> pd.DataFrame:
         copy=False,
     )
     frame["sentence"] = _factor_sentences(tenant, frame, only)
-    return frame.take(order).reset_index(drop=True)
+    return frame
 
 
 def _first(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
@@ -256,14 +256,15 @@ def _factor_sentences(tenant: Tenant, rows: pd.DataFrame, only: np.ndarray) -> p
     """Each row in words, of which nearly all begin like others."""
     number, more = rows["bus_factor"].to_numpy(np.int64), rows["at_least"].to_numpy(bool)
     kind, kinds = pd.factorize(np.where(only >= 0, -1 - only.astype(np.int64), number * 2 + more))
-    begins = [_begin(labels(tenant).array[-1 - k] if k < 0 else None, *divmod(max(k, 0), 2)) for k in kinds.tolist()]
+    alone = kinds < 0
+    begins = np.empty(len(kinds), object)
+    begins[alone] = [f"Only {name}" for name in texts(labels(tenant), -1 - kinds[alone])]
+    begins[~alone] = [_begin(*divmod(k, 2)) for k in kinds[~alone].tolist()]
     name = rows["display_name"].fillna(rows["flow_id"])
-    return phrases(worded(begins, kind), " can edit ", name, ".")
+    return phrases(worded(begins.tolist(), kind), " can edit ", name, ".")
 
 
-def _begin(only: str | None, number: int, more: int) -> str:
-    if only is not None:
-        return f"Only {only}"
+def _begin(number: int, more: int) -> str:
     if more:
         return f"At least {number}"
     return f"{number} people" if number else "Nobody who lives"

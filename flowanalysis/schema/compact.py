@@ -97,7 +97,8 @@ def _whole(values: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def _places(indices: pa.Array) -> np.ndarray:
-    return indices.cast(pa.int32()).fill_null(-1).to_numpy()
+    places = indices.cast(pa.int32())
+    return (places.fill_null(-1) if places.null_count else places).to_numpy()  # nothing to fill is nothing to copy
 
 
 class CompactText(Plain):  # type: ignore[misc]  # pandas carries no types
