@@ -50,7 +50,7 @@ def test_a_column_is_the_same_whether_its_words_repeat_or_not(database, column, 
             for p, r in sides.items()
         }
     )
-    found = bulkwords.worked(database, told, {column: asked}, [])[column]
+    found = bulkwords.worked(database, told, {column: asked})[column]
     database.register("plain", plain)
     assert found.to_pylist() == [r for (r,) in database.sql(f"select {asked.sql} from plain").fetchall()]
 
@@ -59,7 +59,7 @@ def test_a_column_is_the_same_whether_its_words_repeat_or_not(database, column, 
 def test_texts_are_their_own_answers_only_where_none_has_a_letter_that_counts(database, words):
     asked = Asked("split_part(coalesce(nullif(trim(first), ''), second), '/', -1)", ("first", "second"), without=b" /")
     rows = pa.table({"first": texts(words), "second": texts(["X"] * len(words))})
-    kept = bulkwords.worked(database, rows, {"answer": asked}, [])["answer"].to_pylist()
+    kept = bulkwords.worked(database, rows, {"answer": asked})["answer"].to_pylist()
     assert kept == [(word or "X").strip().split("/")[-1] for word in words]
 
 

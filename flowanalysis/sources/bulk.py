@@ -204,9 +204,9 @@ def _tables(
 def _rows(database: duckdb.DuckDBPyConnection, found: Plan, result: bulksql.Result, rows: pa.Table) -> pa.Table:
     """Rows of one table."""
     if not result.sql:
-        columns = [c for c in schema.table(result.table).names if c in rows.column_names and c not in result.asked]
-        made = bulkwords.worked(database, rows, result.asked, columns)
-        return folded(database, made) if result.asked else made
+        asked = folded(database, bulkwords.worked(database, rows, result.asked))
+        others = [c for c in schema.table(result.table).names if c in rows.column_names and c not in result.asked]
+        return pa.table({**{c: rows[c] for c in others}, **{c: asked[c] for c in result.asked}})
     base = bulkwords.combined(rows.select(result.distinct))[0] if result.distinct else rows
     database.register("base", base)
     return folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())

@@ -20,6 +20,7 @@ from flowanalysis.sources.bulksql import fold
 # Columns in which statements leave ids as the export writes them.
 IDS = {"identity_id", "manager_id", "group_id", "member_id", "environment_id", "flow_id", "creator_id", "connection_id"}
 IDS |= {"connector_id", "created_by_id", "created_by_tenant_id", "principal_id", "via"}
+IDS |= {"owner_id", "workflow_id", "workflow_unique_id"}
 # Ids that repeat, though seldom within a thousand rows.
 REPEATED = {"principal_id", "resource_id", "creator_id"}
 GLANCES, GLANCE = 4, 250

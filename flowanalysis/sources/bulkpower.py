@@ -103,33 +103,57 @@ FLOW_TIMES = {
     "created_at": f"{SHOWN}.createdTime",
     "modified_at": f"{SHOWN}.lastModifiedTime",
 }
-STATE = (
-    f"case lower({SHOWN}.state) "
-    + " ".join(f"when '{word}' then '{state}'" for word, state in STATES.items())
-    + f" else case when {text(f'{SHOWN}.state')} is not null then 'Unknown' end end"
-)
 CREATORS = (f"{SHOWN}.creator.objectId", f"{SHOWN}.creator.userId")
 CREATOR = first_of(*((path, path) for path in CREATORS))
+TITLE = f"{SHOWN}.displayName"
+STATE = (
+    'case lower("properties.state") '
+    + " ".join(f"when '{word}' then '{state}'" for word, state in STATES.items())
+    + f""" else case when {text('"properties.state"')} is not null then 'Unknown' end end"""
+)
+
+
+def _text(*paths: str) -> Asked:
+    """The first text among some."""
+    told = [text(f'"{path}"') for path in paths]
+    return Asked(f"coalesce({', '.join(told)})", paths)
+
+
+def _flag(path: str) -> Asked:
+    return Asked(flag(f'"{path}"'), (path,))
+
+
+FLOW_WORDS = {
+    "state": Asked(STATE, ("properties.state",)),
+    "suspension_reason": _text("properties.flowSuspensionReason"),
+    "creator_kind": _text("properties.creator.userType"),
+    "owner_source": Asked("case when owner_id is not null then 'owninguser' end", ("owner_id",)),
+    "is_solution": Asked(
+        'case when workflow_id is not null then true when "properties.isManaged" is not null then false end',
+        ("workflow_id", "properties.isManaged"),
+    ),
+    "is_managed": _flag("properties.isManaged"),
+    "kind": Asked("'cloud'", ("properties.state",)),
+    "trigger_type": _text("properties.definitionSummary.triggers[1].type"),
+    "trigger_kind": _text("properties.definitionSummary.triggers[1].kind"),
+    "sharing_type": _text("properties.sharingType"),
+    "description": _text("properties.definitionSummary.description", "description"),
+    "template_name": _text("properties.templateName"),
+    "licence_name": _text("properties.licenseData.flowLicenseName"),
+    "failure_alert": _flag("properties.flowFailureAlertSubscribed"),
+}
+FLOW_IDS = {
+    "owner_id": f"{SHOWN}.owningUser.azureActiveDirectoryObjectId",
+    "workflow_id": f"{SHOWN}.workflowEntityId",
+    "workflow_unique_id": f"{SHOWN}.workflowUniqueId",
+}
+RAW = sorted({path for asked in FLOW_WORDS.values() for path in asked.paths} - FLOW_IDS.keys())
 FLOWS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
-    coalesce({text(f"{SHOWN}.displayName")}, {text("r.displayName")}) as display_name,
-    {STATE} as state, {text(f"{SHOWN}.flowSuspensionReason")} as suspension_reason,
+    case when {TITLE} >= '!' then {TITLE} else coalesce({text(TITLE)}, {text("r.displayName")}) end as display_name,
     {", ".join(f"{time(path)} as {column}" for column, path in FLOW_TIMES.items())},
-    {CREATOR} as creator_id,
-    {text(f"{SHOWN}.creator.userType")} as creator_kind,
-    {fold(f"{SHOWN}.owningUser.azureActiveDirectoryObjectId")} as owner_id,
-    case when owner_id is not null then 'owninguser' end as owner_source,
-    {fold(f"{SHOWN}.workflowEntityId")} as workflow_id, {fold(f"{SHOWN}.workflowUniqueId")} as workflow_unique_id,
-    case when workflow_id is not null then true when {SHOWN}.isManaged is not null then false end as is_solution,
-    {flag(f"{SHOWN}.isManaged")} as is_managed, 'cloud' as kind,
-    {text(f"{SHOWN}.definitionSummary.triggers[1].type")} as trigger_type,
-    {text(f"{SHOWN}.definitionSummary.triggers[1].kind")} as trigger_kind,
-    {text(f"{SHOWN}.sharingType")} as sharing_type,
-    coalesce({text(f"{SHOWN}.definitionSummary.description")}, {text("r.description")}) as description,
-    {text(f"{SHOWN}.templateName")} as template_name,
-    {text(f"{SHOWN}.licenseData.flowLicenseName")} as licence_name,
-    {flag(f"{SHOWN}.flowFailureAlertSubscribed")} as failure_alert,
-    {SHOWN}.connectionReferences as entries, {{odd}} as odd
+    {CREATOR} as creator_id, {", ".join(f"{path} as {column}" for column, path in FLOW_IDS.items())},
+    {", ".join(f'r.{path} as "{path}"' for path in RAW)}, {SHOWN}.connectionReferences as entries, {{odd}} as odd
 from {{rows}}
 """
 NAMES = ("connectionReferenceLogicalName", "connection.connectionReferenceLogicalName")
@@ -149,7 +173,7 @@ REFERENCES = {
     "runtime_source": Asked(
         f"case when {SOURCE} in ('embedded', 'invoker') then {SOURCE} else 'unknown' end", ("source", "runtimeSource")
     ),
-    "tier": Asked(text('"tier"'), ("tier",)),
+    "tier": _text("tier"),
 }
 DESCRIBED = {key: f'"apiDefinition.properties.{key}"' for key in ("displayName", "tier", "isCustomApi", "publisher")}
 CONNECTORS = f"""
@@ -302,7 +326,7 @@ FAMILIES: dict[str, Family] = {
         ALL,
         FLOWS,
         (
-            Result("flows", "flow list"),
+            Result("flows", "flow list", asked=FLOW_WORDS),
             Result(
                 "flow_connections",
                 "flow list",

@@ -60,12 +60,9 @@ def _spread(column: pa.ChunkedArray, row: pa.Array) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(row.cast(pa.int32()), whole)
 
 
-def worked(
-    database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Mapping[str, Asked], others: Sequence[str]
-) -> pa.Table:
-    """The columns that are asked for, each out of some columns of the rows; others as they are."""
-    answers = {name: _answer(database, rows.select(a.paths), a) for name, a in asked.items()}
-    return pa.table({**{name: rows[name] for name in others}, **answers})
+def worked(database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Mapping[str, Asked]) -> pa.Table:
+    """The columns that are asked for, each out of some columns of the rows."""
+    return pa.table({name: _answer(database, rows.select(a.paths), a) for name, a in asked.items()})
 
 
 def _answer(database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Asked) -> pa.ChunkedArray | pa.Array:
@@ -73,8 +70,11 @@ def _answer(database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Asked) -
         return rows.column(0)
     if not all(pa.types.is_dictionary(column.type) for column in rows.columns):
         return _told(database, rows, asked)
-    distinct, places = combined(rows)
-    told = encoded(_told(database, distinct, asked))
+    distinct, places = _words(rows)
+    answers = _told(database, distinct, asked)
+    if not pa.types.is_large_string(answers.type):
+        return answers.take(pa.array(places))
+    told = encoded(answers)
     return pa.DictionaryArray.from_arrays(told.indices.take(pa.array(places)), told.dictionary)
 
 
@@ -90,17 +90,26 @@ def _told(database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Asked) -> 
     return database.sql(f"select {asked.sql} as answer from words").to_arrow_table()["answer"]
 
 
+def _words(rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
+    """Like `combined`, quickly for one column of words; some rows may not occur then."""
+    if rows.num_columns > 1:
+        return combined(rows)
+    column = _encoded(rows.column(0))
+    words = pa.chunked_array([column.dictionary, pa.nulls(1, column.type.value_type)])
+    return pa.table([words], rows.column_names), _places(column)
+
+
 def combined(rows: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """The distinct rows of columns of text, and which of them each row is."""
     columns = [_encoded(column) for column in rows.columns]
     number, size = np.zeros(len(rows), np.int64), 1
     for column in columns:
-        words = len(column.dictionary) + 1
-        if words > 1:
+        if words := len(column.dictionary):
+            words += 1
             if size * words > 2**62:
                 number, unique = pd.factorize(number)
                 size = len(unique)
-            number = number * words + column.indices.fill_null(words - 1).to_numpy(zero_copy_only=False)
+            number = number * words + _places(column)
             size *= words
     places, unique = pd.factorize(number)
     first = np.empty(len(unique), np.int64)
@@ -112,3 +121,8 @@ def _encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     if not pa.types.is_dictionary(column.type):
         return encoded(column)
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _places(column: pa.DictionaryArray) -> np.ndarray:
+    """The place of each row's word, the one after the last for NA."""
+    return column.indices.fill_null(len(column.dictionary)).to_numpy(zero_copy_only=False)
