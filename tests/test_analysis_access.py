@@ -182,3 +182,16 @@ def test_a_tenant_without_anything_gives_an_empty_table_of_the_same_columns():
 
 def test_somebody_without_rights_has_no_rows():
     assert told(state(identities=[{"identity_id": "ann"}], grants=[grant("bo", "a")]), "kind") == []
+
+
+def test_many_permissions_keep_their_names_and_an_unknown_role_of_a_share_is_the_lowest():
+    names = [f"Permission.{n:03d}" for n in range(300)]  # more than fit in a code of eight bits
+    rows = [{"client_id": "ann", "resource_id": "graph", "permission": n, "kind": "application"} for n in names]
+    share = {"environment_id": "e", "connection_id": "c", "principal_id": "ann", "role": "Odd"}
+    tenant = state(app_permissions=rows, connection_shares=[share], grants=[grant("ann", "ledger")])
+    expected = [("graph", None, name) for name in names]
+    assert told(tenant, "resource_id", "level", "right") == [
+        *expected,
+        ("e/c", "read", "Odd"),
+        ("ledger", "read", "read"),
+    ]

@@ -190,6 +190,7 @@ def test_a_need_that_is_met_is_not_told(held):
     ("role", "reason"),
     [
         (GLOBAL_ADMINISTRATOR, "role_may_carry"),
+        ("17315797-102d-40b4-93e0-432062caca18", "role_may_carry"),  # the lowest that still may
         ("88d8e3e3-8f55-4a1e-953a-9b9898b8876b", "not_granted"),
         ("a role that nobody knows", "not_granted"),
     ],
@@ -313,6 +314,21 @@ def test_flows_are_summed_up_by_what_their_accounts_hold():
     }
 
 
+@pytest.mark.parametrize("after", ["nothing", "everybody"])
+def test_accounts_are_asked_about_one_by_one_the_first_by_id_too_and_those_of_no_flow(after):
+    grants = [grant(A, "write"), grant(B, "read", "bot"), grant(B, "full", "idle")]
+    tenant = state(grants=grants, needs=[need(A, "read"), need(A, "read", "g"), need(B, "read")])
+    if after == "everybody":  # whose reach is at hand from then on
+        least_privilege_gap(tenant)
+    asked = {who: told(tenant, "account_id", "side", "resource_id", "reason", accounts=who) for who in ("bot", "svc")}
+    assert asked == {
+        "bot": [("bot", "missing", A, "not_granted"), ("bot", "excess", B, "needed_by_other_flows")],
+        "svc": [("svc", "missing", B, "not_granted"), ("svc", "excess", A, "level_too_high")],
+    }
+    idle = told(tenant, "account_id", "resource_id", "granted", accounts="idle")
+    assert idle == [("idle", B, "full")]
+
+
 def test_a_flow_on_two_accounts_counts_the_rights_of_both():
     tenant = state(
         flow_connections=[use(), use(connection="d") | {"alias": "b"}],
@@ -321,6 +337,12 @@ def test_a_flow_on_two_accounts_counts_the_rights_of_both():
     )
     row = flow_gap(tenant).iloc[0]
     assert row[["accounts", "granted", "needed", "missing", "unknown", "excess"]].tolist() == [2, 3, 3, 1, 0, 1]
+
+
+def test_of_several_needs_on_a_resource_the_highest_counts():
+    needs = [need(A, "read"), need(A, "write", step="t"), need(A, "read", step="u")]
+    row = flow_gap(state(grants=[grant(A, "write")], needs=needs)).iloc[0]
+    assert row[["granted", "needed", "missing", "excess"]].tolist() == [1, 1, 0, 0]
 
 
 def test_needs_inside_a_container_are_summed_up_there():
@@ -332,7 +354,7 @@ def test_needs_inside_a_container_are_summed_up_there():
 @pytest.mark.parametrize("name", ["x", "other/f", f"{E}/x", "f"])
 def test_a_flow_that_is_not_one_is_an_error_with_a_remedy(name):
     twice = state(flows=[{"environment_id": e, "flow_id": "f", "has_definition": True} for e in (E, "second")])
-    with pytest.raises(UnknownName, match="several" if name == "f" else "not known"):
+    with pytest.raises(UnknownName, match="It is in several" if name == "f" else "It is not known"):
         least_privilege_gap(twice, flow=name)
     assert told(twice, "reason", flow=f"{E}/f") == []
 
