@@ -1,7 +1,7 @@
 """How quickly the analyses answer, beside the loops, sets and merges that people write first.
 
     python tests/benchmarks/analyses.py --size S|M|L [--folder SNAPSHOT_OR_EXPORTS] [--only gap,drift,…] [--share 0.1]
-    python tests/benchmarks/analyses.py --growth FOLDER_S FOLDER_M FOLDER_L
+    python tests/benchmarks/analyses.py --growth FOLDER_S FOLDER_M FOLDER_L [--rounds 5]
 
 Both sides start from the same: ids as codes, the account behind each connection, names, tiers and needs by code, and
 (except where it is the very question) the effective levels of everybody who matters; the obvious ways read them as
@@ -11,6 +11,13 @@ counts. Wall clock and processor time are told apart, since other work on the ma
 obvious way would take very long, it does a share of the work, and its time is divided by that share (what it takes for
 nothing at all is left whole); the output says so. What each side answers is compared as well: counts, on the share of
 the work that both did.
+
+How times and memory grow is told from processes of their own, the median of several where they are short: the exponent
+in the number of edges by least squares over all sizes, and from the last size but one to the last, where fixed costs no
+longer flatter. A step reads the tables that it is the first to ask for. What it answers may grow faster than the edges
+(pairs of accounts do), and so may the ids that it reads (from M to L identities grow twenty times and edges ten): the
+exponent in edges, identities and rows of the answer together stands beside it. In tenants of ``generate.py --size M
+--times 0.1`` and ``--times 10`` everything grows alike, and only the work itself is seen.
 """
 
 from __future__ import annotations
@@ -23,11 +30,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import log
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -53,6 +61,8 @@ SCALED = (
     "similar",
     "gap",
 )  # the obvious way may do a share of these
+
+PATIENCE = 20  # seconds of runs of one size after which no further round begins
 
 
 @dataclass
@@ -139,11 +149,11 @@ def pipeline(folder: Path, month_later: Path, *, apart: bool) -> None:
     from flowanalysis.loading import load
     from flowanalysis.together import together
 
-    steps: dict[str, tuple[float, float]] = {}
+    steps: dict[str, tuple[float, float, int]] = {}
 
-    def done(name: str) -> None:
+    def done(name: str, rows: int = 0) -> None:
         nonlocal wall, cpu
-        steps[name] = time.perf_counter() - wall, time.process_time() - cpu
+        steps[name] = time.perf_counter() - wall, time.process_time() - cpu, rows
         wall, cpu = time.perf_counter(), time.process_time()
 
     done("import")
@@ -154,11 +164,13 @@ def pipeline(folder: Path, month_later: Path, *, apart: bool) -> None:
     stages = obvious.stages(month_later)
     made = (work(tenant) for work in stages.values()) if apart else together(tenant, *stages.values())
     for name in stages:
-        len(next(made))
-        done(name)
+        answer = next(made)
+        done(name, sum(map(len, answer.values())) if isinstance(answer, dict) else len(answer))
+        del answer
     total, processor = (sum(s[k] for s in steps.values()) for k in (0, 1))
     edges = sum(m.nnz for n, m in tenant.codes.relations.items() if n != "cover")
-    print(json.dumps({"steps": steps, "wall": total, "cpu": processor, "peak": peak(), "edges": edges}))
+    found = {"edges": edges, "identities": len(tenant.codes.principals)}
+    print(json.dumps({"steps": steps, "wall": total, "cpu": processor, "peak": peak()} | found))
 
 
 def month_after(folder: Path, place: Path) -> None:
@@ -168,15 +180,21 @@ def month_after(folder: Path, place: Path) -> None:
     obvious.second(load(folder), place)
 
 
-def piped(folder: Path) -> dict[str, object]:
-    """The pipeline in a process of its own, after another one has made the month that drift compares with.
+def piped(folder: Path, rounds: int) -> dict[str, Any]:
+    """The pipeline in processes of its own, after another one has made the month that drift compares with.
 
-    Times and memory of analyses at once, and what each takes on its own from another run.
+    Medians of times and memory of analyses at once, and of what each takes on its own in other processes.
     """
     with tempfile.TemporaryDirectory() as place:
         _itself("--later", folder, place)
-        whole, apart = (json.loads(_itself(way, folder, place).splitlines()[-1]) for way in ("--pipeline", "--apart"))
-        return whole | {"steps": apart["steps"], "apart": apart["wall"]}
+        whole, apart = [], []
+        while not whole or (len(whole) < rounds and sum(run["wall"] for run in whole + apart) < PATIENCE):
+            for way, runs in (("--pipeline", whole), ("--apart", apart)):
+                runs.append(json.loads(_itself(way, folder, place).splitlines()[-1]))
+    steps = {n: [median(run["steps"][n][k] for run in apart) for k in range(3)] for n in apart[0]["steps"]}
+    found = {k: median(run[k] for run in whole) for k in ("wall", "cpu", "peak")}
+    one = {"apart": median(run["wall"] for run in apart), "apart_cpu": median(run["cpu"] for run in apart)}
+    return whole[0] | found | one | {"steps": steps, "rounds": len(whole)}
 
 
 def _itself(*words: object) -> str:
@@ -184,22 +202,40 @@ def _itself(*words: object) -> str:
     return subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def growth(folders: list[Path]) -> None:
-    """Times and memory from size to size, and the exponent in the number of edges; 1 is linear."""
-    runs = [piped(folder) for folder in folders]
+def growth(folders: list[Path], rounds: int) -> None:
+    """Times and memory from size to size, and the exponents; 1 is linear."""
+    runs = [piped(folder, rounds) for folder in folders]
     for folder, run in zip(folders, runs, strict=True):
-        print(f"{folder}: {run['edges']:,} edges, {run['wall']:.1f} s ({run['cpu']:.1f} cpu), {run['peak']:.2f} GiB")
-        print(f"  one after the other {run['apart']:.1f} s:")
-        print("  " + ", ".join(f"{step} {wall:.2f}" for step, (wall, _) in run["steps"].items()))
-    for step in runs[0]["steps"]:
-        times = [run["steps"][step][1] for run in runs]
-        powers = [
-            log(max(b, 1e-3) / max(a, 1e-3)) / log(y["edges"] / x["edges"])
-            for a, b, x, y in zip(times, times[1:], runs, runs[1:], strict=False)
-        ]
+        print(f"{folder}: {run['edges']:,} edges, {run['identities']:,} identities; median of {run['rounds']}:")
         print(
-            f"{step:17} {' '.join(f'{t:9.3f}' for t in times)} s cpu, exponents {' '.join(f'{p:.2f}' for p in powers)}"
+            f"  at once {run['wall']:.2f} s ({run['cpu']:.2f} cpu), {run['peak']:.2f} GiB; one after the other", end=" "
         )
+        print(f"{run['apart']:.2f} s ({run['apart_cpu']:.2f} cpu): ", end="")
+        print(", ".join(f"{step} {wall:.2f}" for step, (wall, *_) in run["steps"].items()))
+    edges = [run["edges"] for run in runs]
+    for what in ("wall", "cpu", "apart", "apart_cpu", "peak"):
+        values = [run[what] for run in runs]
+        print(f"{what:17} {' '.join(f'{v:9.3f}' for v in values)}  in edges {slope(edges, values):.2f}", end=", ")
+        print(f"from the last but one {slope(edges[-2:], values[-2:]):.2f}")
+    print(
+        "each step: seconds of processor time; exponents of it and of the wall clock in edges, from the last but one,"
+    )
+    print("there in edges, identities and rows of the answer; rows of the answers")
+    for step in runs[0]["steps"]:
+        wall, cpu, rows = zip(*(run["steps"][step] for run in runs), strict=True)
+        more = [run["edges"] + run["identities"] + count for run, count in zip(runs, rows, strict=True)]
+        print(f"{step:17} {' '.join(f'{t:9.3f}' for t in cpu)}", end="  ")
+        for times in (cpu, wall):
+            told = slope(edges, times), slope(edges[-2:], times[-2:]), slope(more[-2:], times[-2:])
+            print(" ".join(f"{power:5.2f}" for power in told), end=" | ")
+        print(" ".join(f"{int(count):,}" for count in rows))
+
+
+def slope(sizes: Sequence[float], values: Sequence[float]) -> float:
+    """The exponent by least squares on logarithms; less than a millisecond counts as one."""
+    x, y = [log(size) for size in sizes], [log(max(value, 1e-3)) for value in values]
+    middle = fmean(x)
+    return sum((a - middle) * b for a, b in zip(x, y, strict=True)) / sum((a - middle) ** 2 for a in x)
 
 
 def main() -> None:
@@ -221,7 +257,7 @@ def main() -> None:
         folder, place = chosen.pipeline or chosen.apart
         return pipeline(folder, place / "later", apart=bool(chosen.apart))
     if chosen.growth:
-        return growth(chosen.growth)
+        return growth(chosen.growth, chosen.rounds)
     share = chosen.share or (0.05 if chosen.size == "L" else 1.0)
     with tempfile.TemporaryDirectory() as place:
         folder = chosen.folder or write(Path(place) / "exports", chosen.size)

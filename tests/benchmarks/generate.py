@@ -1,6 +1,7 @@
 """Exports of a synthetic tenant in the shapes of the real APIs, up to a million users, the same for the same seed.
 
-    python tests/benchmarks/generate.py FOLDER --size S|M|L [--seed N] [--form lines|pages] [--definitions N]
+    python tests/benchmarks/generate.py FOLDER --size S|M|L [--times 0.1|10|…] [--seed N] [--form lines|pages]
+        [--definitions N]
 
 | size | users | flows | references, connections | groups | memberships | grants | resources | with definition |
 |---|---|---|---|---|---|---|---|---|
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,10 @@ class Size:
     resources: int
     environments: int
     definitions: int
+
+    def times(self, factor: float) -> Size:
+        """So many times as many of everything, without definitions: how work grows in a tenant that stays as it is."""
+        return replace(Size(*(round(count * factor) for count in astuple(self))), definitions=0)
 
 
 SIZES = {
@@ -256,11 +261,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", choices=SIZES, default="S")
+    parser.add_argument("--times", type=float, help="so many times as many of everything, without definitions")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--form", choices=("lines", "pages"), default="lines")
     parser.add_argument("--definitions", type=int)
     chosen = parser.parse_args()
-    place = write(chosen.folder, chosen.size, chosen.seed, form=chosen.form, definitions=chosen.definitions)
+    count = SIZES[chosen.size].times(chosen.times) if chosen.times else chosen.size
+    place = write(chosen.folder, count, chosen.seed, form=chosen.form, definitions=chosen.definitions)
     size = sum(p.stat().st_size for p in place.rglob("*") if p.is_file())
     print(f"{place}: {size / 2**20:,.0f} MB")
 
