@@ -15,7 +15,7 @@ from flowanalysis.schema import TEXT
 from flowanalysis.schema.compact import CompactText, chosen, worded
 from flowanalysis.sources import holders, sharepoint, variables
 from flowanalysis.sources.columns import filled, look, same
-from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes
+from flowanalysis.sources.merge import Merged, Part, certainly_unique, codes, joined
 from flowanalysis.sources.values import UNTOLD, among
 
 Frames = dict[str, pd.DataFrame]
@@ -285,7 +285,7 @@ def _identities(frames: Frames, *, listed: np.ndarray, listings: frozenset[str],
     missing = _referred(frames, pd.Index(known["identity_id"]))
     if known.empty and missing.empty:
         return {}
-    everyone = pd.concat([known, missing], ignore_index=True) if len(missing) else known
+    everyone = joined([known, missing]) if len(missing) else known
     kind = everyone["kind"]
     kind = kind.fillna("unknown") if kind.isna().any() else kind
     absent = ~np.append(listed, np.zeros(len(missing), dtype=bool)) & among(kind, pd.Index(sorted(listings)))

@@ -18,8 +18,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowanalysis import schema
 from flowanalysis.schema import TEXT
@@ -275,8 +273,7 @@ def _addresses(resources: pd.DataFrame) -> dict[str, str]:
 
 def _by_id(keys: pd.Series) -> pd.Series:
     """Which keys name a site by its id."""
-    found = pc.starts_with(pa.array(keys.astype(TEXT), from_pandas=True), PREFIX)
-    return pd.Series(pc.fill_null(found, False).to_numpy(zero_copy_only=False), index=keys.index)
+    return keys.astype(TEXT).str.startswith(PREFIX).fillna(False).astype(bool)
 
 
 def _renamed(keys: pd.Series, known: Mapping[str, str]) -> pd.Series:
