@@ -99,13 +99,17 @@ def _until(numbers: np.ndarray, last: int) -> np.ndarray:
 
 
 def _lower(names: pd.Series) -> pd.Series:
-    return pd.Series(compact(encoded(names))).str.lower()
+    return pd.Series(_once(names)).str.lower()
 
 
 def _found(names: object, lookup: pd.Series) -> CompactText:
     """What the lookup tells of each name, each asked for once."""
-    told = pd.Series(compact(encoded(names))).map(lookup)
-    return compact(encoded(told.astype(TEXT)))
+    return _once(pd.Series(_once(names)).map(lookup).astype(TEXT))
+
+
+def _once(column: object) -> CompactText:
+    """A column with each of its words kept once."""
+    return compact(encoded(column), distinct=True)
 
 
 def _ranked(identities: pd.DataFrame) -> pd.DataFrame:
@@ -162,14 +166,15 @@ def connection_uses(tenant: Tables) -> pd.DataFrame:
     uses = tenant["flow_connections"][columns].reset_index(drop=True)
     references, accounts = tenant["connection_references"], connection_accounts(tenant)
     declared = _row(uses, references, "reference_name")
-    bound = references["connection_id"].array.take(declared, allow_fill=True)
-    uses["connection_id"] = chosen([uses["connection_id"], bound], uses["connection_id"].isna().to_numpy(int))
+    if (declared >= 0).any():
+        bound = references["connection_id"].array.take(declared, allow_fill=True)
+        uses["connection_id"] = chosen([uses["connection_id"], bound], uses["connection_id"].isna().to_numpy(int))
     listed = _row(uses, accounts, "connection_id")
     reason = _use_reason(uses, tenant, declared, listed)
     shown = np.where(reason == INVOKER, -1, listed)
     for column in ACCOUNT[:-1]:
         uses[column] = accounts[column].array.take(shown, allow_fill=True)
-    uses["method"] = uses["method"].fillna("none")
+    uses["method"] = chosen([uses["method"], worded(["none"], np.zeros(len(uses)))], (shown < 0).astype(int))
     uses["reason"] = worded(REASONS, reason)
     uses["how"] = how(uses)
     return uses
@@ -177,6 +182,8 @@ def connection_uses(tenant: Tables) -> pd.DataFrame:
 
 def _row(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> np.ndarray:
     """The row of the other frame that has the same environment and id, -1 where none has."""
+    if not len(others):
+        return np.full(len(rows), -1)
     told = encoded(pair(rows, column))
     place = pc.index_in(told.dictionary, value_set=pair(others, column).cast(pa.large_string())).fill_null(-1)
     return np.append(place.to_numpy(), -1)[told.indices.fill_null(-1).to_numpy()]

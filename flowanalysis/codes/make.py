@@ -18,6 +18,7 @@ from flowanalysis.codes.names import Names, pair
 from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 from flowanalysis.matrices import closure, relation, row_of
 from flowanalysis.remember import Tables
+from flowanalysis.schema.compact import CompactText
 
 LEVELS = ("none", "read", "write", "owner", "full")
 OWNER_ROLES = {"RunOnly": 1, "CanView": 2, "CanEdit": 3, "Owner": 4}
@@ -88,8 +89,19 @@ class _Frames:
 
 def _named(frames: _Frames, kind: str) -> tuple[Names, dict[str, np.ndarray]]:
     """The names of a kind, and the codes of every column that holds some."""
-    names, codes = Names.interned(_ids(frames, *column.split(".")) for column in COLUMNS[kind])
-    return names, dict(zip(COLUMNS[kind], codes, strict=True))
+    same = _same(frames) if kind == "connections" else {}
+    told = [column for column in COLUMNS[kind] if column not in same]
+    names, codes = Names.interned(_ids(frames, *column.split(".")) for column in told)
+    rows = dict(zip(told, codes, strict=True))
+    return names, rows | {column: rows[other] for column, other in same.items()}
+
+
+def _same(frames: _Frames) -> dict[str, str]:
+    """The connections that flows use are those that they declare, unless a reference tells some of them."""
+    used, told = (frames[table]["connection_id"].array for table in ("uses", "flow_connections"))
+    if isinstance(used, CompactText) and isinstance(told, CompactText) and used.places is told.places:
+        return {"uses.connection_id": "flow_connections.connection_id"}
+    return {}
 
 
 def _ids(frames: _Frames | Tables, table: str, column: str) -> object:

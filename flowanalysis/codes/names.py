@@ -165,7 +165,9 @@ def _halves(text: object) -> tuple[pd.api.extensions.ExtensionArray, ...]:
 
 
 def _arrow(column: object) -> pa.Array:
-    """A column of text as one Arrow array, without a copy where it is one already."""
+    """A column of text as one Arrow array, without a copy where it is one already; compact text stays compact."""
+    if isinstance(column, CompactText):
+        return encoded(column).cast(pa.large_string())
     values = column if isinstance(column, pa.ChunkedArray | pa.Array) else pa.array(pd.Series(column, dtype=TEXT).array)
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
