@@ -140,21 +140,27 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
+def own() -> float:
+    """Processor time without the kernel's, which hands out memory."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+
 def pipeline(folder: Path, month_later: Path, *, apart: bool) -> None:
     """From a folder to all frames, in one process; prints JSON. A table is read when an analysis first asks for it.
 
     Several analyses at once, as a report makes them; or each on its own, which tells what it takes.
     """
-    wall, cpu = time.perf_counter(), time.process_time()
+    before = time.perf_counter(), time.process_time(), own()
     from flowanalysis.loading import load
     from flowanalysis.together import together
 
-    steps: dict[str, tuple[float, float, int]] = {}
+    steps: dict[str, tuple[float, float, float, int]] = {}
 
     def done(name: str, rows: int = 0) -> None:
-        nonlocal wall, cpu
-        steps[name] = time.perf_counter() - wall, time.process_time() - cpu, rows
-        wall, cpu = time.perf_counter(), time.process_time()
+        nonlocal before
+        now = time.perf_counter(), time.process_time(), own()
+        steps[name] = (*(b - a for a, b in zip(before, now, strict=True)), rows)
+        before = now
 
     done("import")
     tenant = load(folder)
@@ -191,7 +197,7 @@ def piped(folder: Path, rounds: int) -> dict[str, Any]:
         while not whole or (len(whole) < rounds and sum(run["wall"] for run in whole + apart) < PATIENCE):
             for way, runs in (("--pipeline", whole), ("--apart", apart)):
                 runs.append(json.loads(_itself(way, folder, place).splitlines()[-1]))
-    steps = {n: [median(run["steps"][n][k] for run in apart) for k in range(3)] for n in apart[0]["steps"]}
+    steps = {n: [median(run["steps"][n][k] for run in apart) for k in range(4)] for n in apart[0]["steps"]}
     found = {k: median(run[k] for run in whole) for k in ("wall", "cpu", "peak")}
     one = {"apart": median(run["wall"] for run in apart), "apart_cpu": median(run["cpu"] for run in apart)}
     return whole[0] | found | one | {"steps": steps, "rounds": len(whole)}
@@ -222,10 +228,10 @@ def growth(folders: list[Path], rounds: int) -> None:
     )
     print("there in edges, identities and rows of the answer; rows of the answers")
     for step in runs[0]["steps"]:
-        wall, cpu, rows = zip(*(run["steps"][step] for run in runs), strict=True)
+        wall, cpu, user, rows = zip(*(run["steps"][step] for run in runs), strict=True)
         more = [run["edges"] + run["identities"] + count for run, count in zip(runs, rows, strict=True)]
         print(f"{step:17} {' '.join(f'{t:9.3f}' for t in cpu)}", end="  ")
-        for times in (cpu, wall):
+        for times in (cpu, user, wall):
             told = slope(edges, times), slope(edges[-2:], times[-2:]), slope(more[-2:], times[-2:])
             print(" ".join(f"{power:5.2f}" for power in told), end=" | ")
         print(" ".join(f"{int(count):,}" for count in rows))
