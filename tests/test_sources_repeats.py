@@ -21,6 +21,11 @@ def test_a_sample_tells_whether_words_come_often(words: int, often: bool):
     assert repeats.repeats(ids(words, 100_000)) is often
 
 
+def test_a_few_words_in_half_of_the_rows_do_not_speak_for_the_rest():
+    text = pa.concat_arrays([ids(5, 50_000), ids(40_000, 50_000)])
+    assert not repeats.repeats(text)
+
+
 @pytest.mark.parametrize("text", [[], [None] * 50_000, ["a"], [str(n) for n in range(50_000)]])
 def test_nothing_and_what_is_told_once_do_not_repeat(text: list[str | None]):
     assert not repeats.repeats(pa.array(text or ["x"], pa.large_string()))
