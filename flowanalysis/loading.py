@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from flowanalysis.snapshot import is_snapshot, open_snapshot
 from flowanalysis.sources import read
 from flowanalysis.tenant import Tenant
@@ -28,7 +30,9 @@ def load(*paths: str | Path, progress: bool = False) -> Tenant:
     """
     if len(paths) == 1 and is_snapshot(paths[0]):
         return _kept.get(Path(paths[0]).resolve()) or open_snapshot(paths[0])
-    return read(*paths, progress=progress).tenant()
+    tenant = read(*paths, progress=progress).tenant()
+    pa.default_memory_pool().release_unused()  # reading takes more memory, and for longer, than all that follows
+    return tenant
 
 
 _kept: dict[Path, Tenant] = {}

@@ -152,6 +152,19 @@ def _reason(found: dict[str, CompactText], method: np.ndarray, *, collected: boo
 
 
 @once_per_tenant
+def bound_uses(tenant: Tables) -> pd.DataFrame:
+    """Every connection that a flow declares, through its reference where needed; `declared` is the reference's row."""
+    columns = [*FLOW, "alias", "connector_id", "connection_id", "reference_name", "runtime_source"]
+    uses = tenant["flow_connections"][columns].reset_index(drop=True)
+    references = tenant["connection_references"]
+    declared = _row(uses, references, "reference_name")
+    if (declared >= 0).any():
+        bound = references["connection_id"].array.take(declared, allow_fill=True)
+        uses["connection_id"] = chosen([uses["connection_id"], bound], uses["connection_id"].isna().to_numpy(int))
+    return uses.assign(declared=declared)
+
+
+@once_per_tenant
 def connection_uses(tenant: Tables) -> pd.DataFrame:
     """The account behind every connection that a flow declares.
 
@@ -162,13 +175,8 @@ def connection_uses(tenant: Tables) -> pd.DataFrame:
         runtime_source, connection_id (resolved through the reference where needed), the columns of
         `connection_accounts` that name the account, and how (the same in words).
     """
-    columns = [*FLOW, "alias", "connector_id", "connection_id", "reference_name", "runtime_source"]
-    uses = tenant["flow_connections"][columns].reset_index(drop=True)
-    references, accounts = tenant["connection_references"], connection_accounts(tenant)
-    declared = _row(uses, references, "reference_name")
-    if (declared >= 0).any():
-        bound = references["connection_id"].array.take(declared, allow_fill=True)
-        uses["connection_id"] = chosen([uses["connection_id"], bound], uses["connection_id"].isna().to_numpy(int))
+    uses, accounts = bound_uses(tenant), connection_accounts(tenant)
+    declared = uses.pop("declared").to_numpy()
     listed = _row(uses, accounts, "connection_id")
     reason = _use_reason(uses, tenant, declared, listed)
     shown = np.where(reason == INVOKER, -1, listed)

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from scipy import sparse
 
-from flowanalysis.codes.accounts import connection_accounts, connection_uses
+from flowanalysis.codes.accounts import bound_uses, connection_accounts, connection_uses
 from flowanalysis.codes.names import Names, pair
 from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 from flowanalysis.matrices import closure, relation, row_of
@@ -24,7 +24,7 @@ LEVELS = ("none", "read", "write", "owner", "full")
 OWNER_ROLES = {"RunOnly": 1, "CanView": 2, "CanEdit": 3, "Owner": 4}
 SHARE_ROLES = {"CanView": 1, "CanViewWithShare": 2, "CanEdit": 3, "Owner": 4}
 KINDS = {"flow_id": "flows", "connection_id": "connections", "resource_id": "resources", "resource": "resources"}
-COLUMNS = {  # kind to the columns whose ids are names of it; ``accounts`` and ``uses`` are who signs in
+COLUMNS = {  # kind to the columns whose ids are names of it; `_Frames` has those that no table holds
     "principals": (
         *("identities.identity_id", "groups.group_id", "memberships.group_id", "memberships.member_id"),
         *("grants.principal_id", "flow_owners.principal_id", "flows.owner_id", "flows.creator_id"),
@@ -36,7 +36,7 @@ COLUMNS = {  # kind to the columns whose ids are names of it; ``accounts`` and `
     "flows": ("flows.flow_id", "flow_owners.flow_id", "flow_connections.flow_id", "steps.flow_id", "needs.flow_id"),
     "connections": (
         *("connections.connection_id", "connection_shares.connection_id"),
-        *("flow_connections.connection_id", "uses.connection_id"),
+        *("flow_connections.connection_id", "bound.connection_id"),
     ),
 }
 Rows: TypeAlias = Mapping[str, np.ndarray]  # the code of each row, by table and column
@@ -83,7 +83,7 @@ class _Frames:
     tenant: Tables
 
     def __getitem__(self, table: str) -> pd.DataFrame:
-        made = {"accounts": connection_accounts, "uses": connection_uses}.get(table)
+        made = {"accounts": connection_accounts, "uses": connection_uses, "bound": bound_uses}.get(table)
         return made(self.tenant) if made else self.tenant[table]
 
 
@@ -98,9 +98,9 @@ def _named(frames: _Frames, kind: str) -> tuple[Names, dict[str, np.ndarray]]:
 
 def _same(frames: _Frames) -> dict[str, str]:
     """The connections that flows use are those that they declare, unless a reference tells some of them."""
-    used, told = (frames[table]["connection_id"].array for table in ("uses", "flow_connections"))
+    used, told = (frames[table]["connection_id"].array for table in ("bound", "flow_connections"))
     if isinstance(used, CompactText) and isinstance(told, CompactText) and used.places is told.places:
-        return {"uses.connection_id": "flow_connections.connection_id"}
+        return {"bound.connection_id": "flow_connections.connection_id"}
     return {}
 
 
@@ -172,7 +172,7 @@ def _uses(uses: pd.DataFrame, rows: Rows) -> dict[str, Links]:
     some = (uses["reason"] != "invoker").to_numpy(bool)
     flow = rows["flow_connections.flow_id"][some]
     return {
-        "uses": (flow, rows["uses.connection_id"][some], 1),
+        "uses": (flow, rows["bound.connection_id"][some], 1),
         "runs_as": (flow, rows["uses.account_id"][some], 1),
     }
 

@@ -112,8 +112,10 @@ class Harvest:
         """Every table that was collected, merged and settled; with the log, the rejects and the conflicts."""
         unified = keys.unify(self.parts)
         tables = _by_table(unified)
+        long = sorted(tables, key=lambda name: -sum(len(part.frame) for part in tables[name]))  # those are begun first
         with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
-            merged = dict(zip(tables, pool.map(merge, tables, tables.values()), strict=True))
+            made = dict(zip(long, pool.map(merge, long, map(tables.__getitem__, long)), strict=True))
+        merged = {name: made[name] for name in tables}
         log = [{k: v for k, v in e.items() if k != "part"} for e in self._counted(merged)]
         frames = settle.settled(merged, unified)
         told = [m.conflicts for m in merged.values() if len(m.conflicts)]
