@@ -7,7 +7,6 @@ Nodes are ``principal:id``, ``flow:environment/id``, ``connection:environment/id
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple, cast
@@ -89,13 +88,12 @@ def graph(tenant: Tenant, around: object, *, hops: int = 2, fan: int = 200, limi
 
 def _in_words(template: str, source: str, target: str) -> str:
     # One pass, so that braces in tenant text stay text.
-    said = {"{source}": source, "{target}": target}
-    return "".join([said.get(part, part) for part in _parts(template)])
+    return _pattern(template) % {"source": source, "target": target}
 
 
 @lru_cache(10_000)
-def _parts(template: str) -> list[str]:
-    return re.split(r"(\{source\}|\{target\})", template)
+def _pattern(template: str) -> str:
+    return template.replace("%", "%%").replace("{source}", "%(source)s").replace("{target}", "%(target)s")
 
 
 def _grow(tenant: Tenant, start: set[str], *, hops: int, fan: int, limit: int) -> tuple[dict[str, int], bool]:
@@ -158,9 +156,14 @@ def _joining(lookups: Mapping[str, Lookup], numbers: Mapping[str, np.ndarray], p
     return first & np.any(others, axis=0) if others else first
 
 
-def _node(family: str, *parts: str | None) -> str | None:
-    """Name of a node; None when a part of it is not known."""
-    return None if None in parts else f"{family}:{'/'.join(parts)}"  # type: ignore[arg-type]
+def _node(family: str, key: str | None) -> str | None:
+    """Name of a node; None when its id is not known."""
+    return None if key is None else f"{family}:{key}"
+
+
+def _placed(family: str, environment: str | None, key: str | None) -> str | None:
+    """Name of a node in an environment; None when a part of it is not known."""
+    return None if environment is None or key is None else f"{family}:{environment}/{key}"
 
 
 COUNTED: tuple[tuple[str, Source, str], ...] = (
@@ -191,7 +194,7 @@ def owner_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     rows = _touching(tenant, "flow_owners", ends, fan, "role", *FLOW, "principal_id")
     for role, environment, flow, who in sorted((r for r in rows if r[0]), key=lambda row: str(row[0])):
         kind, verb = ROLE_EDGES.get(str(role), ("may see", "may see"))
-        yield _node("principal", who), _node("flow", environment, flow), kind, f"{{source}} {verb} {{target}}"
+        yield _node("principal", who), _placed("flow", environment, flow), kind, f"{{source}} {verb} {{target}}"
 
 
 def use_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
@@ -199,9 +202,9 @@ def use_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     ends = {"flow_id": nodes["flow"], "connection_id": nodes["connection"], "account_id": nodes["principal"]}
     columns = (*FLOW, "connection_id", "account_id", "alias", "how", "reason")
     rows = _touching(tenant, connection_uses, ends, fan, *columns)
-    embedded = [(_node("flow", *row[:2]), *row) for row in rows if row[-1] != "invoker"]
+    embedded = [(_placed("flow", *row[:2]), *row) for row in rows if row[-1] != "invoker"]
     for flow, environment, _, connection, _, alias, _, _ in embedded:
-        yield flow, _node("connection", environment, connection), "uses", _said("{source} uses {target} as ", alias)
+        yield flow, _placed("connection", environment, connection), "uses", _said("{source} uses {target} as ", alias)
     for flow, _, _, _, account, _, how, _ in embedded:
         yield flow, _node("principal", account), "runs as", _said("{source} runs as {target}: ", how)
 
@@ -214,12 +217,12 @@ def account_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     """As whom a connection signs in, and through which connector."""
     ends = {"connection_id": nodes["connection"], "account_id": nodes["principal"], "connector_id": nodes["connector"]}
     rows = _touching(tenant, connection_accounts, ends, fan, *CONNECTION, "account_id", "connector_id", "method")
-    for environment, connection, account, _, method in rows:
+    named = [_placed("connection", *row[:2]) for row in rows]
+    for node, (_, _, account, _, method) in zip(named, rows, strict=True):
         how = method and f"{{source}} signs in as {{target}} ({method.replace('_', ' ')})"
-        yield _node("connection", environment, connection), _node("principal", account), "signs in as", how
-    for environment, connection, _, connector, _ in rows:
-        through = _node("connector", connector)
-        yield _node("connection", environment, connection), through, "through", "{source} goes through {target}"
+        yield node, _node("principal", account), "signs in as", how
+    for node, (_, _, _, connector, _) in zip(named, rows, strict=True):
+        yield node, _node("connector", connector), "through", "{source} goes through {target}"
 
 
 def member_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
@@ -236,7 +239,7 @@ def share_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     rows = _touching(tenant, "connection_shares", ends, fan, *CONNECTION, "principal_id", "role")
     for environment, connection, who, role in rows:
         reason = f"{{source}} is shared with {{target}} ({role or 'role not told'})"
-        yield _node("connection", environment, connection), _node("principal", who), "shared with", reason
+        yield _placed("connection", environment, connection), _node("principal", who), "shared with", reason
 
 
 def need_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
@@ -247,7 +250,7 @@ def need_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
     ):
         if resource and level and step:
             reason = f"{{source}} needs {level} on {{target}} in step {step}"
-            yield _node("flow", environment, flow), _node("resource", resource), "needs", reason
+            yield _placed("flow", environment, flow), _node("resource", resource), "needs", reason
 
 
 def grant_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
@@ -278,8 +281,8 @@ def child_edges(tenant: Tenant, nodes: Nodes, fan: Fan) -> Iterator[Told]:
         known.setdefault((environment, workflow), []).append(child)
     for environment, flow, workflow in calls:
         for child in known.get((str(environment), str(workflow)), ()):
-            target = _node("flow", environment, child)
-            yield _node("flow", environment, flow), target, "calls", "{source} calls {target}"
+            target = _placed("flow", environment, child)
+            yield _placed("flow", environment, flow), target, "calls", "{source} calls {target}"
 
 
 SOURCES: tuple[Callable[[Tenant, Nodes, Fan], Iterator[Told]], ...] = (
