@@ -18,7 +18,6 @@ from flowanalysis.codes.names import Names, pair
 from flowanalysis.codes.relations import ROWS, SHAPES, Codes
 from flowanalysis.matrices import closure, relation, row_of
 from flowanalysis.remember import Tables
-from flowanalysis.schema.compact import CompactText
 
 LEVELS = ("none", "read", "write", "owner", "full")
 OWNER_ROLES = {"RunOnly": 1, "CanView": 2, "CanEdit": 3, "Owner": 4}
@@ -98,10 +97,8 @@ def _named(frames: _Frames, kind: str) -> tuple[Names, dict[str, np.ndarray]]:
 
 def _same(frames: _Frames) -> dict[str, str]:
     """The connections that flows use are those that they declare, unless a reference tells some of them."""
-    used, told = (frames[table]["connection_id"].array for table in ("bound", "flow_connections"))
-    if isinstance(used, CompactText) and isinstance(told, CompactText) and used.places is told.places:
-        return {"bound.connection_id": "flow_connections.connection_id"}
-    return {}
+    bound = (frames["bound"]["declared"] >= 0).any()
+    return {} if bound else {"bound.connection_id": "flow_connections.connection_id"}
 
 
 def _ids(frames: _Frames | Tables, table: str, column: str) -> object:
