@@ -68,3 +68,30 @@ def test_a_renamed_column_is_what_a_loop_over_its_rows_gives(texts, data):
     found = columns.renamed(column, pd.Series(names, dtype=TEXT))
     assert found.to_numpy(object, na_value=None).tolist() == [told.get(word) for word in texts]
     assert len(found.words.unique()) == len(found.words)
+
+
+@pytest.mark.parametrize("way", ["hashes", "collisions"])
+@pytest.mark.parametrize("piece", [1, 2, 100])
+def test_a_dictionary_by_hashes_is_the_one_that_arrow_makes(way, piece):
+    @settings(max_examples=20, deadline=None)
+    @given(st.lists(TEXTS, max_size=4))
+    def holds(chunks):
+        column = pa.chunked_array([text(c) for c in chunks], pa.large_string())
+        made = hashes.dictionary(column)
+        assert made.type == pa.dictionary(pa.int32(), pa.large_string())
+        assert made.equals(column.combine_chunks().dictionary_encode())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hashes, "PIECE", piece)
+        if way == "collisions":
+            hashed(patch, collide=True)
+        holds()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(TEXTS, max_size=4), st.data())
+def test_rows_are_taken_from_the_pieces_in_which_they_lie(chunks, data):
+    column = pa.chunked_array([text(c) for c in chunks], pa.large_string())
+    rows = sorted(data.draw(st.sets(st.integers(0, len(column) - 1)))) if len(column) else []
+    whole = column.to_pylist()
+    assert hashes.taken(column, np.array(rows, np.int64)).to_pylist() == [whole[n] for n in rows]

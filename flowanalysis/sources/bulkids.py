@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowanalysis.sources import hashes, repeats
 from flowanalysis.sources.bulksql import fold
 
 # Columns in which statements leave ids as the export writes them.
@@ -25,6 +26,10 @@ IDS |= {"owner_id", "workflow_id", "workflow_unique_id"}
 REPEATED = {"principal_id", "resource_id", "creator_id"}
 GLANCES, GLANCE = 4, 250
 """Stretches of a column, and rows of each, that tell whether its words repeat."""
+LONG = 1_000_000
+"""Rows of a column from which a sample of all of them is taken."""
+OFTEN = 7
+"""Times that a word comes, in the mean, where keeping it once pays."""
 STRETCH = 2**20
 """Bytes that are looked at together: they stay near the processor."""
 
@@ -52,11 +57,14 @@ def kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.Array:
         return column.combine_chunks()
     if not pa.types.is_large_string(column.type):
         return column
-    return encoded(column) if name in REPEATED or _repeats(column) else pa.concat_arrays(_pieces(column))
+    often = name in REPEATED or _repeats(column) or (len(column) >= LONG and repeats.often(column, times=OFTEN))
+    return encoded(column) if often else pa.concat_arrays(_pieces(column))
 
 
 def encoded(column: pa.ChunkedArray) -> pa.DictionaryArray:
     """A column of large text as one dictionary."""
+    if len(column) >= LONG and not _repeats(column):
+        return hashes.dictionary(column)
     told = column.dictionary_encode()
     if not told.num_chunks:
         return pa.array([], told.type)

@@ -6,6 +6,8 @@ faster. Hashes only say which values to compare: two values with one hash never 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -16,6 +18,8 @@ from flowanalysis.schema import TEXT
 
 FEW = 50_000
 """Values up to which a table of text is as fast."""
+PIECE = 2**17
+"""Rows that are compared together."""
 
 
 def hashes(rows: pa.Table) -> np.ndarray:
@@ -86,17 +90,54 @@ def groups(texts: pa.Array) -> tuple[np.ndarray, int]:
     >>> numbers.tolist(), size
     ([0, 1, 2, 0], 3)
     """
-    if len(texts) > FEW:
-        group, found = pd.factorize(hashes(pa.table({"text": texts})))
-        first = np.empty(len(found), np.int64)
-        first[group[::-1]] = np.arange(len(texts) - 1, -1, -1)  # the last one written is the first met
-        known = np.asarray(texts.is_valid())
-        again = np.flatnonzero((first[group] != np.arange(len(texts))) & known)
-        if _are_equal(texts, again, texts, first[group[again]]):
-            return np.where(known, group, len(found)), len(found) + 1
-    told = texts.dictionary_encode()
+    told = dictionary(texts) if len(texts) > FEW else texts.dictionary_encode()
     size = len(told.dictionary)
     return told.indices.fill_null(size).to_numpy(zero_copy_only=False), size + 1
+
+
+def dictionary(texts: pa.Array | pa.ChunkedArray) -> pa.DictionaryArray:
+    """Text as one Arrow dictionary, its words in the order in which they are first met.
+
+    Where there are hundreds of thousands of words this takes half the time of Arrow's own way.
+
+    Examples
+    --------
+    >>> told = dictionary(pa.array(["b", "a", None, "b"]))
+    >>> told.dictionary.to_pylist(), told.indices.to_pylist()
+    (['b', 'a'], [0, 1, None, 0])
+    """
+    column = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([texts])
+    found, known = hashes(pa.table({"text": column})), np.flatnonzero(column.is_valid()) if column.null_count else None
+    group, unique = pd.factorize(found if known is None else found[known])
+    first = np.empty(len(unique), np.int64)
+    first[group[::-1]] = np.arange(len(group) - 1, -1, -1)  # the last one written is the first met
+    places = np.full(len(column), -1, np.int32)
+    places[slice(None) if known is None else known] = group
+    words = taken(column, first if known is None else known[first])
+    if not _are_told(column, words, places):
+        return column.combine_chunks().dictionary_encode()
+    return pa.DictionaryArray.from_arrays(pa.array(places, mask=None if known is None else places < 0), words)
+
+
+def taken(column: pa.ChunkedArray, rows: np.ndarray) -> pa.Array:
+    """Some rows of a column, in their order: Arrow would copy the whole column first."""
+    chunks = column.chunks or [pa.array([], column.type)]
+    sizes = np.array([len(chunk) for chunk in chunks])
+    ends = np.cumsum(sizes)
+    parts = np.split(rows, np.searchsorted(rows, ends[:-1]))
+    return pa.concat_arrays(c.take(pa.array(p - e)) for c, p, e in zip(chunks, parts, ends - sizes, strict=True))
+
+
+def _are_told(texts: pa.ChunkedArray, words: pa.Array, places: np.ndarray) -> bool:
+    """Whether the words at the places are the texts; looked at in pieces, which take little memory."""
+
+    def same(row: int) -> bool:
+        here = places[row : row + PIECE]
+        told = words.take(pa.array(here, mask=here < 0))
+        return bool(pc.all(pc.equal(texts.slice(row, PIECE), told), min_count=0).as_py())
+
+    with ThreadPoolExecutor(2) as pool:
+        return all(pool.map(same, range(0, len(texts), PIECE)))
 
 
 def _are_equal(some: pa.Array, places: np.ndarray, others: pa.Array, where: np.ndarray) -> bool:

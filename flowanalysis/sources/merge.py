@@ -17,7 +17,6 @@ import pyarrow as pa
 from flowanalysis import reference, schema
 from flowanalysis.schema.compact import CompactText, compact
 from flowanalysis.sources import hashes
-from flowanalysis.sources.repeats import kept_once
 
 CONFLICTS = 10_000
 """Conflicts that are listed for one column of one table at most; the rest is counted in the last row."""
@@ -94,7 +93,7 @@ def merge(name: str, parts: Sequence[Part]) -> Merged:
     Merged
         `frame` in the order in which keys were first met.
     """
-    both = kept_once(joined([p.frame for p in parts]))
+    both = joined([p.frame for p in parts])
     parts, sizes = _pieces(parts)
     part_of = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
     given = np.bincount(part_of, minlength=len(parts))
