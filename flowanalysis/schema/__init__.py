@@ -100,8 +100,7 @@ def frame(
     if strange:
         raise UnknownName(f"column of {name}", strange[0], spec.names)
     typed = {
-        c: _cast(data[c], PANDAS[k]) if c in data else _absent(len(data), PANDAS[k])
-        for c, k in spec.kinds.items()
+        c: _cast(data[c], PANDAS[k]) if c in data else _absent(len(data), PANDAS[k]) for c, k in spec.kinds.items()
     }
     return pd.DataFrame(typed, index=pd.RangeIndex(len(data)))
 
