@@ -12,7 +12,7 @@ import pytest
 from flowanalysis.sources import bulkpower, bulkwords
 from flowanalysis.sources.bulksql import Asked
 
-WORDS = ["shared_sql", "/x/apis/Shared_SQL", "a b ", "/x/y/", "", " ", None, "Ünï", "/"]
+WORDS = ["shared_sql", "/x/apis/Shared_SQL", "a b ", "/x/y/", "", " ", None, "Ünï", "{X}"]
 
 
 @pytest.fixture

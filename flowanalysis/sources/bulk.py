@@ -18,9 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
-from flowanalysis.sources import bulkpower, bulksql, bulkwords, graph, powerplatform
+from flowanalysis.sources import bulkcells, bulkpower, bulksql, bulkvalues, bulkwords, graph, powerplatform
 from flowanalysis.sources.base import Batch, Document, Reject
-from flowanalysis.sources.bulkids import folded
 from flowanalysis.sources.pages import CHILDREN, Page, pages
 from flowanalysis.sources.values import moment
 
@@ -66,7 +65,7 @@ def read(document: Document, *, found: Plan | None = None) -> list[Batch | Rejec
     with duckdb.connect() as database:
         database.execute("set TimeZone = 'UTC'")
         database.execute("set arrow_large_buffer_size = true")  # the offsets that text has in frames
-        database.execute(bulksql.FEW_WORDS)
+        database.execute(bulkvalues.FEW_WORDS)
         try:
             return list(_batches(database, found, document.path))
         except duckdb.Error:
@@ -142,7 +141,7 @@ def _source(found: Plan, path: Path) -> str:
     if found.layout == "unstructured":
         longest = max(longest, path.stat().st_size + 1)
     return (
-        f"read_json({bulksql.quoted(str(path))}, format = '{found.layout}', "
+        f"read_json({bulkvalues.quoted(str(path))}, format = '{found.layout}', "
         f"columns = {bulksql.declared(columns)}, maximum_object_size = {longest})"
     )
 
@@ -150,7 +149,7 @@ def _source(found: Plan, path: Path) -> str:
 def _batches(database: duckdb.DuckDBPyConnection, found: Plan, path: Path) -> Iterator[Batch | Reject]:
     source = _source(found, path)
     base = database.sql(bulksql.statement(found.family, found.form, found.keys, source)).to_arrow_table()
-    base = folded(database, base)
+    base = bulkcells.read(database, base)
     if pc.any(base["odd"]).as_py():
         raise duckdb.Error("values that only the careful way can judge")
     if paged := found.form in bulksql.PAGES:
@@ -204,12 +203,12 @@ def _tables(
 def _rows(database: duckdb.DuckDBPyConnection, found: Plan, result: bulksql.Result, rows: pa.Table) -> pa.Table:
     """Rows of one table."""
     if not result.sql:
-        asked = folded(database, bulkwords.worked(database, rows, result.asked))
+        asked = bulkcells.read(database, bulkwords.worked(database, rows, result.asked))
         others = [c for c in schema.table(result.table).names if c in rows.column_names and c not in result.asked]
         return pa.table({**{c: rows[c] for c in others}, **{c: asked[c] for c in result.asked}})
     base = bulkwords.combined(rows.select(result.distinct))[0] if result.distinct else rows
     database.register("base", base)
-    return folded(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
+    return bulkcells.read(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
 
 
 def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]:

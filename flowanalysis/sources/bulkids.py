@@ -8,7 +8,6 @@ database makes them so.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis.sources import hashes, repeats
-from flowanalysis.sources.bulksql import fold
+from flowanalysis.sources.bulkvalues import fold
 
 # Columns in which statements leave ids as the export writes them.
 IDS = {"identity_id", "manager_id", "group_id", "member_id", "environment_id", "flow_id", "creator_id", "connection_id"}
@@ -32,20 +31,6 @@ OFTEN = 7
 """Times that a word comes, in the mean, where keeping it once pays."""
 STRETCH = 2**20
 """Bytes that are looked at together: they stay near the processor."""
-
-
-def folded(database: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Table:
-    """The rows with repeated words once, and the ids of the columns `IDS` trimmed and in lower case.
-
-    Text must have large offsets.
-    """
-    names = rows.column_names
-    with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
-        columns = dict(zip(names, pool.map(kept, rows.columns, names), strict=True))
-    for name in names:
-        if name in IDS and not _is_folded(columns[name]):
-            columns[name] = _folded(database, columns[name])
-    return pa.table(columns)
 
 
 def kept(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray | pa.Array:
@@ -85,7 +70,10 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     return 2 * pc.count_distinct(seen, mode="only_valid").as_py() <= len(seen) - seen.null_count
 
 
-def _folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+def folded(database: duckdb.DuckDBPyConnection, ids: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Ids trimmed and in lower case. Text must have large offsets."""
+    if _is_folded(ids):
+        return ids
     words = ids.dictionary if isinstance(ids, pa.DictionaryArray) else ids
     database.register("ids", pa.table({"id": words}))
     made = database.sql(f"select {fold('id')} as id from ids").to_arrow_table()["id"]
@@ -123,6 +111,18 @@ def _letters(texts: pa.Array) -> Iterator[np.ndarray]:
     ends, data = _ends(texts), texts.buffers()[2]
     letters = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
     return (letters[n : n + STRETCH] for n in range(0, len(letters), STRETCH))
+
+
+def starts(texts: pa.Array) -> np.ndarray:
+    """The first byte of each text: 0 for the empty text, a letter for NA."""
+    ends, data = _ends(texts), texts.buffers()[2]
+    letters = np.frombuffer(data or b"", np.uint8)
+    full = ends[1:] > ends[:-1]
+    found = np.zeros(len(texts), np.uint8)
+    found[full] = letters[ends[:-1][full]]
+    if texts.null_count:
+        found[texts.is_null().to_numpy(zero_copy_only=False)] = ord("x")
+    return found
 
 
 def lacks(texts: pa.Array, letters: bytes) -> bool:

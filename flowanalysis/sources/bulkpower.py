@@ -7,20 +7,8 @@ Parameters outside the allow-list are never selected.
 from __future__ import annotations
 
 from flowanalysis.schema import NO_ENVIRONMENT
-from flowanalysis.sources.bulksql import (
-    ALL,
-    Asked,
-    Family,
-    Result,
-    bad_time,
-    end,
-    first_of,
-    fold,
-    last,
-    struct,
-    text,
-    time,
-)
+from flowanalysis.sources.bulksql import ALL, Asked, Family, Result, struct
+from flowanalysis.sources.bulkvalues import end, first_of, fold, last, text
 from flowanalysis.sources.powerrows import PARAMETERS, STATES
 from flowanalysis.sources.values import UNTOLD
 
@@ -39,11 +27,11 @@ def flag(path: str) -> str:
     return f"case {path} when 'true' then true when 'false' then false else {careful} end"
 
 
-def strange(end: str, *times: str) -> str:
-    """True for rows that only the careful way can judge: another type, or times that are not ISO 8601."""
+def strange(end: str) -> str:
+    """True for rows that only the careful way can judge: those of another type."""
     typed = f"case when ends_with(r.type, '{end}') then false"
     typed += f" else not ends_with(rtrim(lower(coalesce(r.type, '')), '/'), '{end}') end"
-    return f"({' or '.join([typed, *map(bad_time, times)])})"
+    return f"({typed})"
 
 
 def sixth(path: str, number: int, name: str) -> str:
@@ -150,8 +138,8 @@ FLOW_IDS = {
 RAW = sorted({path for asked in FLOW_WORDS.values() for path in asked.paths} - FLOW_IDS.keys())
 FLOWS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as flow_id,
-    case when {TITLE} >= '!' then {TITLE} else coalesce({text(TITLE)}, {text("r.displayName")}) end as display_name,
-    {", ".join(f"{time(path)} as {column}" for column, path in FLOW_TIMES.items())},
+    coalesce({text(TITLE)}, r.displayName) as display_name,
+    {", ".join(f"{path} as {column}" for column, path in FLOW_TIMES.items())},
     {CREATOR} as creator_id, {", ".join(f"{path} as {column}" for column, path in FLOW_IDS.items())},
     {", ".join(f'r.{path} as "{path}"' for path in RAW)}, {SHOWN}.connectionReferences as entries, {{odd}} as odd
 from {{rows}}
@@ -162,7 +150,7 @@ SOURCE = """lower(coalesce(nullif("source", ''), "runtimeSource", ''))"""
 
 def _ends(*paths: str) -> Asked:
     """The last segment of the first path that has a value."""
-    return Asked(first_of(*((f'"{p}"', end(f'"{p}"')) for p in paths)), paths, without=b" /")
+    return Asked(first_of(*((f'"{p}"', end(f'"{p}"')) for p in paths)), paths, without=b" /{}")
 
 
 REFERENCES = {
@@ -177,11 +165,11 @@ REFERENCES = {
 }
 DESCRIBED = {key: f'"apiDefinition.properties.{key}"' for key in ("displayName", "tier", "isCustomApi", "publisher")}
 CONNECTORS = f"""
-select distinct {last('"id"')} as connector_id, '{NO_ENVIRONMENT}' as environment_id,
+select * from (select distinct {last('"id"')} as connector_id, '{NO_ENVIRONMENT}' as environment_id,
     coalesce({text(DESCRIBED["displayName"])}, {text('"displayName"')}) as display_name,
     coalesce({text(DESCRIBED["tier"])}, {text('"tier"')}) as tier,
     {flag(DESCRIBED["isCustomApi"])} as is_custom, {text(DESCRIBED["publisher"])} as publisher
-from base where connector_id is not null and coalesce({flag(DESCRIBED["isCustomApi"])}, false) = false
+from base) where connector_id is not null and not coalesce(is_custom, false)
 order by all
 """
 DESCRIBING = ("id", "displayName", "tier", *(path.strip('"') for path in DESCRIBED.values()))
@@ -236,18 +224,18 @@ MAKER = f"{SHOWN}.createdBy"
 CONNECTIONS = f"""
 select {ENVIRONMENT} as environment_id, {NAME} as connection_id,
     {first_of((f"{SHOWN}.apiId", end(f"{SHOWN}.apiId")), otherwise=segment("r.id", "apis"))} as connector_id,
-    {text(f"{SHOWN}.displayName")} as display_name,
+    {SHOWN}.displayName as display_name,
     {MAKER}.id as created_by_id,
     coalesce({text(f"{MAKER}.userPrincipalName")}, {text(f"{MAKER}.email")}) as created_by_upn,
     {MAKER}.tenantId as created_by_tenant_id,
-    {text(f"{SHOWN}.accountName")} as account_name,
-    {text(f"{SHOWN}.connectionParametersSet.name")} as auth_kind,
+    {SHOWN}.accountName as account_name,
+    {SHOWN}.connectionParametersSet.name as auth_kind,
     {_parameter("username")} as username, {ADDRESS} as server, {_parameter("database")} as "database",
     {fold(_parameter("client_id"))} as client_id,
-    {text("worst.status")} as status, {text("worst.error.code")} as status_code,
+    worst.status as status, worst.error.code as status_code,
     nullif(regexp_extract(worst.error.message, 'AADSTS([0-9]+)', 1), '') as aadsts,
     {flag(f"{SHOWN}.isSsoConnection")} as is_sso, {flag(f"{SHOWN}.allowSharing")} as allow_sharing,
-    {", ".join(f"{time(path)} as {column}" for column, path in CONNECTION_TIMES.items())},
+    {", ".join(f"{path} as {column}" for column, path in CONNECTION_TIMES.items())},
     {MAKER} as maker, odd
 from (
     select {{request}} as request, r, {WORST} as worst, {{odd}} as odd,
@@ -279,7 +267,7 @@ HOLDER = f"{SHOWN}.principal"
 HOLDER_ID = first_of((f"{HOLDER}.id", f"{HOLDER}.id"), otherwise="r.name")
 PERMISSIONS = f"""
 select {PLACED} as environment_id, {FLOW} as flow_id, {HOLDER_ID} as principal_id,
-    {text(f"{HOLDER}.type")} as principal_kind, {text(f"{SHOWN}.roleName")} as role, 'permissions' as via,
+    {HOLDER}.type as principal_kind, {SHOWN}.roleName as role, 'permissions' as via,
     {{odd}} as odd
 from {{rows}}
 """
@@ -297,9 +285,9 @@ RUN_COLUMNS = {
 RUN_TIMES = {"start_at": f"{SHOWN}.startTime", "end_at": f"{SHOWN}.endTime"}
 RUNS = f"""
 select {PLACED} as environment_id, {FLOW} as flow_id, coalesce({text("r.name")}, {last("r.id")}) as run_id,
-    {", ".join(f"{time(path)} as {column}" for column, path in RUN_TIMES.items())},
-    {text(f"{SHOWN}.status")} as status, coalesce({text(f"{SHOWN}.error.code")}, {text(f"{SHOWN}.code")}) as error_code,
-    {text(f'{SHOWN}."trigger".name')} as trigger_name, {{odd}} as odd
+    {", ".join(f"{path} as {column}" for column, path in RUN_TIMES.items())},
+    {SHOWN}.status as status, coalesce({text(f"{SHOWN}.error.code")}, {SHOWN}.code) as error_code,
+    {SHOWN}."trigger".name as trigger_name, {{odd}} as odd
 from {{rows}}
 """
 
@@ -318,7 +306,7 @@ FAMILIES: dict[str, Family] = {
         ALL,
         RUNS,
         (Result("runs", "runs"),),
-        odd=strange("flows/runs", *RUN_TIMES.values()),
+        odd=strange("flows/runs"),
     ),
     "flow": Family(
         "flowadmin",
@@ -345,7 +333,7 @@ FAMILIES: dict[str, Family] = {
                 optional=True,
             ),
         ),
-        odd=f"({strange('environments/flows', *FLOW_TIMES.values())} or {DETAIL})",
+        odd=f"({strange('environments/flows')} or {DETAIL})",
         inside=("entries", "environment_id", "flow_id"),
     ),
     "connection": Family(
@@ -357,6 +345,6 @@ FAMILIES: dict[str, Family] = {
             Result("connections", "connections"),
             Result("identities", "connections", MAKERS, aside=True, optional=True),
         ),
-        odd=strange("apis/connections", *CONNECTION_TIMES.values()),
+        odd=strange("apis/connections"),
     ),
 }

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flowanalysis import schema
-from flowanalysis.sources import own, records, sheets
+from flowanalysis.sources import bulkcells, own, records, sheets
 from flowanalysis.sources.base import Batch, Document, Reject
-from flowanalysis.sources.bulkids import encoded, folded
-from flowanalysis.sources.bulksql import declared, end, fold, quoted, time
+from flowanalysis.sources.bulkids import encoded
+from flowanalysis.sources.bulksql import declared
+from flowanalysis.sources.bulkvalues import end, fold, is_time, quoted
 from flowanalysis.sources.merge import joined
 from flowanalysis.sources.values import tidy
 
@@ -57,7 +58,7 @@ USUAL = {
     "who_kind": "who_kind is null or length(who_kind) > 2",
     "sensitivity": "sensitivity is null",
     "name": "name is null",
-    "since": "since is null or regexp_matches(since, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')",
+    "since": f"since is null or {is_time('since')}".replace("{", "{{").replace("}", "}}"),
 }
 # What becomes of the words of each column.
 GRANTS = {
@@ -73,7 +74,7 @@ GRANTS = {
     "connector": {"connector_id": end("connector")},
     "level": {"level": "level"},
     "via": {"via": "coalesce(via, 'direct')"},
-    "since": {"granted_at": time("since")},
+    "since": {"granted_at": "try_cast(since as timestamptz)"},
 }
 RESOURCES = """
 select distinct resource_id, resource_kind as kind,
@@ -181,7 +182,7 @@ def _grants(database: duckdb.DuckDBPyConnection, columns: dict[str, _Words], usu
         kinds = [k.cast(pa.large_string()) for k in (told, texts["principal_kind"])]
         texts["principal_kind"] = pc.coalesce(*kinds).dictionary_encode()
     times = columns["since"].made["granted_at"].take(pa.array(columns["since"].places[rows]))
-    return folded(database, pa.table({**texts, "granted_at": times}))
+    return bulkcells.read(database, pa.table({**texts, "granted_at": times}))
 
 
 def _resources(database: duckdb.DuckDBPyConnection, column: _Words, usual: np.ndarray) -> pa.Table:

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from flowanalysis.sources.bulkvalues import first_of, fold, is_blank, quoted, text, word
 from flowanalysis.sources.graphrows import USER_TEXT
 
 SHOWN = re.compile(r"\{shown:([\w.]+)\}")
@@ -57,9 +58,9 @@ class Result:
 class Family:
     """A big family: declared columns, forms it comes in, the statement, keys that only the careful way can read.
 
-    The statement has the columns of the first table and whatever the others are made of. A row of which its column
-    `odd` is true can only be judged by the careful way. `inside` names a column of maps, and the columns of its row
-    that every entry has too.
+    The statement has the columns of the first table, times as text, and whatever the others are made of. A row of
+    which its column `odd` is true can only be judged by the careful way. `inside` names a column of maps, and the
+    columns of its row that every entry has too.
     """
 
     source: str
@@ -70,11 +71,6 @@ class Family:
     odd: str = "false"
     never: frozenset[str] = frozenset()
     inside: tuple[str, ...] = ()
-
-
-def quoted(text: str) -> str:
-    """A text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def struct(columns: Mapping[str, str]) -> str:
@@ -110,64 +106,6 @@ def paths(row: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 def filled(sql: str, keys: frozenset[str]) -> str:
     """The statement for an export that shows some keys."""
     return SHOWN.sub(lambda m: "true" if m[1] in keys else "false", sql)
-
-
-# The database trims and cuts far slower than it compares, and evaluates every argument of coalesce: so the common case
-# of a value without blanks around it comes first, each time. What begins with a letter after the blank is as text not
-# before '!', and ':' is the letter after '9'.
-def text(path: str) -> str:
-    """A text, NULL for nothing but blanks."""
-    return f"case when {path} >= '!' then {path} when trim({path}) = '' then null else {path} end"
-
-
-def fold(path: str) -> str:
-    """An id."""
-    careful = f"nullif(lower(trim({path}, ' {{}}')), '')"
-    odd = f"contains({path}, ' ') or contains({path}, '{{')"
-    return f"case when {odd} then {careful} else nullif(lower({path}), '') end"
-
-
-def end(path: str) -> str:
-    """The last segment of a path, in a column that is folded afterwards."""
-    careful = f"split_part(trim({path}, ' /'), '/', -1)"
-    odd = f"contains({path}, ' ') or ends_with({path}, '/')"
-    return f"case when {odd} then {careful} else split_part({path}, '/', -1) end"
-
-
-def last(path: str) -> str:
-    """The last segment of a path, folded."""
-    careful = f"nullif(lower(split_part(trim({path}, ' /'), '/', -1)), '')"
-    odd = f"contains({path}, ' ') or ends_with({path}, '/')"
-    return f"case when {odd} then {careful} else nullif(lower(split_part({path}, '/', -1)), '') end"
-
-
-def first_of(*choices: tuple[str, str], otherwise: str = "null") -> str:
-    """The expression of the first path that has a value; the others are not evaluated."""
-    cases = " ".join(f"when {path} <> '' then {value}" for path, value in choices)
-    return f"case {cases} else {otherwise} end"
-
-
-def time(path: str) -> str:
-    """A time in UTC, NULL for the sentinels of never; comparing the year as text is far faster than as a date."""
-    return f"case when {path} >= '1901' and {path} < '899:' then try_cast({path} as timestamptz) end"
-
-
-def bad_time(path: str) -> str:
-    """True for a text that is no ISO 8601 time: the careful way tells which."""
-    careful = f"trim({path}) <> '' and not regexp_matches({path}, '^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
-    usual = f"{path} >= '1' and {path} < '999:' and {path} like '____-%'"
-    return f"case when {path} is null or {usual} then false else {careful} end"
-
-
-# Columns made of a few words take a byte a row out of the database instead of a text.
-WORDS = ("user", "group", "service_principal", "device", "unknown", "member", "owner", "deleted")
-WORDS += ("m365", "mail_security", "distribution", "security")
-FEW_WORDS = f"create type few_words as enum ({', '.join(map(quoted, WORDS))})"
-
-
-def word(text: str) -> str:
-    """One of the few words."""
-    return f"{quoted(text)}::few_words"
 
 
 ALL = frozenset({"rows", "pages", "envelopes"})
@@ -257,8 +195,8 @@ PREFIXED = (
     "case when strlen(r.userPrincipalName) > 32 and lower(left(r.userPrincipalName, 8)) = lower(left(r.id, 8)) "
     f"then length({PREFIX}) = 32 and starts_with(lower(r.userPrincipalName), {PREFIX}) else false end"
 )
-DELETED = f"({PREFIXED} or case when r.deletedDateTime is null then false else trim(r.deletedDateTime) <> '' end)"
-UPN = f"case when {PREFIXED} then r.userPrincipalName[33:] else {text('r.userPrincipalName')} end"
+DELETED = f"({PREFIXED} or case when r.deletedDateTime is null then false else not {is_blank('r.deletedDateTime')} end)"
+UPN = f"case when {PREFIXED} then r.userPrincipalName[33:] else r.userPrincipalName end"
 USER_TIMES = {
     "created_at": "r.createdDateTime",
     "deleted_at": "r.deletedDateTime",
@@ -269,12 +207,12 @@ USER_TIMES = {
 }
 USERS = f"""
 select r.id as identity_id, {word("user")} as kind, {UPN} as upn,
-    {", ".join(f"{text(f'r.{key}')} as {column}" for column, key in USER_TEXT.items())},
+    {", ".join(f"r.{key} as {column}" for column, key in USER_TEXT.items())},
     r.accountEnabled as account_enabled,
-    case when r.userType >= '!' then r.userType else coalesce(
+    case when r.userType in ('Member', 'Guest') then r.userType else coalesce(
         {text("r.userType")}, case when contains(upper({UPN}), '#EXT#') then 'Guest' end) end as user_type,
     case when {DELETED} then {word("deleted")} end as status,
-    {", ".join(f"{time(path)} as {column}" for column, path in USER_TIMES.items())},
+    {", ".join(f"{path} as {column}" for column, path in USER_TIMES.items())},
     case when {{shown:passwordPolicies}}
         then contains(lower(coalesce(r.passwordPolicies, '')), 'disablepasswordexpiration') end
         as password_never_expires,
@@ -313,17 +251,17 @@ GROUP_COLUMNS = {
     "userPrincipalName": "JSON",
 }
 GROUPS = f"""
-select r.id as group_id, {text("r.displayName")} as display_name, {text("r.mail")} as mail,
+select r.id as group_id, r.displayName as display_name, r.mail,
     case when list_contains(r.groupTypes, 'Unified') then {word("m365")}
         when r.securityEnabled is null then null
         when r.mailEnabled then case when r.securityEnabled then {word("mail_security")} else {word("distribution")} end
         when r.securityEnabled then {word("security")} else {word("unknown")} end as kind,
     list_contains(r.groupTypes, 'DynamicMembership') as dynamic,
-    {text("r.membershipRule")} as membership_rule,
+    r.membershipRule as membership_rule,
     case when {{shown:isAssignableToRole}} then coalesce(r.isAssignableToRole, false) end as role_assignable,
     case when {{shown:onPremisesSyncEnabled}} then coalesce(r.onPremisesSyncEnabled, false) end as synced,
     list_contains(r.resourceProvisioningOptions, 'Team') as has_team,
-    {text("r.visibility")} as visibility, {{odd}} as odd
+    r.visibility, {{odd}} as odd
 from {{rows}}
 """
 MEMBER_COLUMNS = dict.fromkeys(["id", "memberId", "groupId", "relation", "@odata.type", "memberType"], "VARCHAR")
@@ -361,7 +299,7 @@ FAMILIES: dict[str, Family] = {
             Result("identities", "deleted users", optional=True, gone=True),
             Result("licences", "deleted users", LICENCES, needs=WITH_LICENCES, optional=True, gone=True),
         ),
-        odd=f"({STRANGE_USERS} or {' or '.join(map(bad_time, USER_TIMES.values()))})",
+        odd=f"({STRANGE_USERS})",
         never=frozenset({"@removed", "@odata.type", "memberOf"}),
     ),
     "group": Family(
