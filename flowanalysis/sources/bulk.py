@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -207,8 +208,15 @@ def _rows(database: duckdb.DuckDBPyConnection, found: Plan, result: bulksql.Resu
         others = [c for c in schema.table(result.table).names if c in rows.column_names and c not in result.asked]
         return pa.table({**{c: rows[c] for c in others}, **{c: asked[c] for c in result.asked}})
     base = bulkwords.combined(rows.select(result.distinct))[0] if result.distinct else rows
+    if result.spread:
+        base = base.drop_columns(list(result.spread)).append_column(
+            "place", pa.array(np.arange(len(base), dtype=np.int32))
+        )
     database.register("base", base)
-    return bulkcells.read(database, database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table())
+    made = database.sql(bulksql.filled(result.sql, found.keys)).to_arrow_table()
+    told = {name: bulkwords.spread(rows[name], made["place"].combine_chunks()) for name in result.spread}
+    read = bulkcells.read(database, made.drop_columns(["place"]) if result.spread else made)
+    return pa.table({**told, **dict(zip(read.column_names, read.columns, strict=True))})
 
 
 def _errors(database: duckdb.DuckDBPyConnection, table: str) -> Iterator[Reject]:

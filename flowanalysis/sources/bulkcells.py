@@ -23,8 +23,9 @@ from flowanalysis.sources.bulkids import IDS, folded, kept, starts
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 TIME = pa.timestamp("us", "UTC")
 FINE = pa.timestamp("ns", "UTC")
-USUAL = (datetime(1902, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
-"""Between them no year of any zone means never, and Arrow tells the fractions of a second that services write."""
+"""Reads more digits of a second, and fewer years."""
+USUAL = (datetime(1902, 1, 1, tzinfo=UTC), datetime(8999, 1, 1, tzinfo=UTC))
+"""Between them no year of any zone means never."""
 ODD = np.arange(256) <= ord(" ")
 ODD[[ord("["), ord("{"), 0xC2, 0xE1, 0xE2, 0xE3]] = True
 """First bytes of a text that may be nothing but blanks, of any alphabet, or an object or a list."""
@@ -69,14 +70,16 @@ def times(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
     Arrow reads a part of what `values.moment` reads, and nothing else, several times as fast as the database.
     """
-    try:
-        fine = column.cast(FINE)
-    except pa.ArrowInvalid:
-        return column
-    first, last = pc.min_max(fine).values()
-    if first.is_valid and not (first.as_py() >= USUAL[0] and last.as_py() < USUAL[1]):
-        return column
-    return pa.chunked_array([_coarse(chunk) for chunk in fine.chunks], TIME)
+    for kind in (TIME, FINE):
+        try:
+            told = column.cast(kind)
+        except pa.ArrowInvalid:
+            continue
+        first, last = pc.min_max(told).values()
+        if first.is_valid and not (first.as_py() >= USUAL[0] and last.as_py() < USUAL[1]):
+            return column
+        return told if kind is TIME else pa.chunked_array([_coarse(chunk) for chunk in told.chunks], TIME)
+    return column
 
 
 def _coarse(fine: pa.Array) -> pa.Array:

@@ -36,7 +36,8 @@ class Result:
     they are. `gone` picks the rows of which the column of this name is true, or not.
 
     `inside` takes the entries of the family's maps instead of its rows; columns that are `asked` for are worked out
-    word by word, and ``base`` has the columns that are in `distinct`, each combination once.
+    word by word, and ``base`` has the columns that are in `distinct`, each combination once. Columns to `spread` stay
+    out of the database: `sql` tells the ``place`` of each row's own row in ``base`` instead.
     """
 
     table: str
@@ -52,6 +53,7 @@ class Result:
     inside: bool = False
     asked: Mapping[str, Asked] = field(default_factory=dict)
     distinct: tuple[str, ...] = ()
+    spread: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ select r.id as identity_id, {word("user")} as kind, {UPN} as upn,
 from {{rows}}
 """
 LICENCES = f"""
-select identity_id, {fold("licence.skuId")} as sku_id,
+select place, {fold("licence.skuId")} as sku_id,
     case when len(licence.disabledPlans) = 0 then '' else
         array_to_string(list_filter(list_transform(licence.disabledPlans, lambda p: {fold("p")}),
             lambda p: p is not null), ' ') end as disabled_plans,
@@ -232,7 +234,7 @@ select identity_id, {fold("licence.skuId")} as sku_id,
 from (
     select *, list_transform(list_filter(states, lambda s: lower(s.skuId) = lower(licence.skuId)),
         lambda s: {fold("s.assignedByGroup")}) as via
-    from (select identity_id, unnest(licences) as licence, coalesce(states, []) as states from base)
+    from (select place, unnest(licences) as licence, coalesce(states, []) as states from base)
 )
 """
 USER_MESSAGES = (
@@ -295,9 +297,17 @@ FAMILIES: dict[str, Family] = {
         USERS,
         (
             Result("identities", "users", messages=USER_MESSAGES, optional=True, gone=False),
-            Result("licences", "users", LICENCES, needs=WITH_LICENCES, gone=False),
+            Result("licences", "users", LICENCES, needs=WITH_LICENCES, gone=False, spread=("identity_id",)),
             Result("identities", "deleted users", optional=True, gone=True),
-            Result("licences", "deleted users", LICENCES, needs=WITH_LICENCES, optional=True, gone=True),
+            Result(
+                "licences",
+                "deleted users",
+                LICENCES,
+                needs=WITH_LICENCES,
+                optional=True,
+                gone=True,
+                spread=("identity_id",),
+            ),
         ),
         odd=f"({STRANGE_USERS})",
         never=frozenset({"@removed", "@odata.type", "memberOf"}),

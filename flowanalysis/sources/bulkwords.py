@@ -33,7 +33,7 @@ def entries(rows: pa.Table, column: str, *parents: str) -> pa.Table:
     told = told.drop_columns(told.column_names[0])
     with ThreadPoolExecutor(2) as pool:  # the loops inside let other threads run
         columns = dict(zip(told.column_names, pool.map(kept, told.columns, told.column_names), strict=True))
-    return pa.table({**{name: _spread(rows[name], pa.array(row)) for name in parents}, **columns})
+    return pa.table({**{name: spread(rows[name], pa.array(row)) for name in parents}, **columns})
 
 
 def _entries(maps: pa.MapArray) -> pa.Table:
@@ -52,12 +52,12 @@ def _leaves(name: str, values: pa.Array) -> Iterator[tuple[str, pa.Array]]:
         yield from _leaves(f"{name}.{field.name}" if name else field.name, inside)
 
 
-def _spread(column: pa.ChunkedArray, row: pa.Array) -> pa.DictionaryArray:
+def spread(column: pa.ChunkedArray, row: pa.Array) -> pa.DictionaryArray:
     """The values of some rows."""
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if isinstance(whole, pa.DictionaryArray):
         return pa.DictionaryArray.from_arrays(whole.indices.take(row), whole.dictionary)
-    return pa.DictionaryArray.from_arrays(row.cast(pa.int32()), whole)
+    return pa.DictionaryArray.from_arrays(row.cast(pa.int32(), safe=False), whole)
 
 
 def worked(database: duckdb.DuckDBPyConnection, rows: pa.Table, asked: Mapping[str, Asked]) -> pa.Table:
